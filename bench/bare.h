@@ -1,0 +1,17 @@
+/*
+ * What bare_vmm and bare_init say to each other: one byte asks, one byte answers.
+ *
+ * The guest dials the host's vsock port and sends BARE_READY. Then the host asks and the guest answers in order, until
+ * BARE_QUIT, which the guest answers by leaving BARE_EXIT_CODE as the exit status of the VM process.
+ */
+#ifndef BENCH_BARE_H
+#define BENCH_BARE_H
+
+#define BARE_VSOCK_PORT 10000
+#define BARE_READY 'R'
+#define BARE_PING 'P'
+#define BARE_EXEC 'E'
+#define BARE_QUIT 'Q'
+#define BARE_EXIT_CODE 7
+
+#endif

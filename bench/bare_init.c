@@ -1,0 +1,89 @@
+/*
+ * The smallest useful PID 1, to compare vminit with: it dials the host, says that it is there, and then echoes, or forks
+ * and executes itself as /true, for every byte asked. Static, on musl; it mounts nothing.
+ */
+#include "bare.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/reboot.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* musl has no <linux/vm_sockets.h>. */
+#define VSOCK_FAMILY 40
+#define VSOCK_CID_HOST 2
+
+struct vsock_address {
+	uint16_t family;
+	uint16_t reserved;
+	uint32_t port;
+	uint32_t cid;
+	uint8_t flags;
+	uint8_t zero[3];
+};
+
+/* On any virtiofs descriptor: sets the exit status of the VM process. */
+#define VIRTIOFS_SET_EXIT_CODE 0x7602
+
+static int host_dial(void)
+{
+	struct vsock_address address = {
+		.family = VSOCK_FAMILY,
+		.port = BARE_VSOCK_PORT,
+		.cid = VSOCK_CID_HOST,
+	};
+	int fd = socket(VSOCK_FAMILY, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -1;
+	return fd;
+}
+
+static int true_run(void)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/true", "true", (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return 1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static void host_serve(int fd)
+{
+	char request = BARE_READY;
+
+	do {
+		if (request == BARE_EXEC && true_run() != 0)
+			return;
+		if (write(fd, &request, 1) != 1)
+			return;
+	} while (read(fd, &request, 1) == 1 && request != BARE_QUIT);
+}
+
+int main(int argc, char **argv)
+{
+	int root, fd;
+
+	if (argc > 0 && strcmp(argv[0], "true") == 0)
+		return 0;
+	fd = host_dial();
+	if (fd >= 0) {
+		host_serve(fd);
+		root = open("/", O_RDONLY | O_DIRECTORY);
+		if (root >= 0)
+			ioctl(root, VIRTIOFS_SET_EXIT_CODE, BARE_EXIT_CODE);
+	}
+	sync();
+	reboot(RB_AUTOBOOT);
+	for (;;)
+		pause();
+}
