@@ -1,0 +1,2 @@
+//! Exports the C interface of libkrun and nothing else.
+pub use krun::*;
