@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* musl has no <linux/vm_sockets.h>. */
-#define VSOCK_FAMILY 40
+#define VSOCK_FAMILY   40
 #define VSOCK_CID_HOST 2
 
 struct vsock_address {

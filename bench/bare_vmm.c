@@ -31,10 +31,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DISKS_MAX 4
-#define ROUNDS_MAX 1000
+#define DISKS_MAX	  4
+#define ROUNDS_MAX	  1000
 #define ANSWER_TIMEOUT_MS 60000
-#define NET_FEATURES 0x82 /* GUEST_CSUM and GUEST_TSO4: buffers for long frames, nothing else */
+#define NET_FEATURES	  0x82 /* GUEST_CSUM and GUEST_TSO4: buffers for long frames, nothing else */
 
 struct options {
 	unsigned memory_mib;
@@ -76,21 +76,21 @@ static const struct {
 	const char *name;
 	size_t offset;
 } krun_symbols[] = {
-	{ "krun_init_log", offsetof(struct krun, init_log) },
-	{ "krun_create_ctx", offsetof(struct krun, create_ctx) },
-	{ "krun_set_vm_config", offsetof(struct krun, set_vm_config) },
-	{ "krun_disable_implicit_vsock", offsetof(struct krun, disable_implicit_vsock) },
-	{ "krun_add_vsock", offsetof(struct krun, add_vsock) },
-	{ "krun_add_vsock_port2", offsetof(struct krun, add_vsock_port2) },
-	{ "krun_disable_implicit_init", offsetof(struct krun, disable_implicit_init) },
-	{ "krun_add_virtiofs3", offsetof(struct krun, add_virtiofs3) },
-	{ "krun_fs_add_overlay_file", offsetof(struct krun, add_overlay_file) },
-	{ "krun_fs_add_overlay_dir", offsetof(struct krun, add_overlay_dir) },
-	{ "krun_add_disk3", offsetof(struct krun, add_disk3) },
-	{ "krun_add_net_unixstream", offsetof(struct krun, add_net) },
-	{ "krun_set_console_output", offsetof(struct krun, set_console_output) },
-	{ "krun_set_env", offsetof(struct krun, set_env) },
-	{ "krun_start_enter", offsetof(struct krun, start_enter) },
+	{"krun_init_log", offsetof(struct krun, init_log)},
+	{"krun_create_ctx", offsetof(struct krun, create_ctx)},
+	{"krun_set_vm_config", offsetof(struct krun, set_vm_config)},
+	{"krun_disable_implicit_vsock", offsetof(struct krun, disable_implicit_vsock)},
+	{"krun_add_vsock", offsetof(struct krun, add_vsock)},
+	{"krun_add_vsock_port2", offsetof(struct krun, add_vsock_port2)},
+	{"krun_disable_implicit_init", offsetof(struct krun, disable_implicit_init)},
+	{"krun_add_virtiofs3", offsetof(struct krun, add_virtiofs3)},
+	{"krun_fs_add_overlay_file", offsetof(struct krun, add_overlay_file)},
+	{"krun_fs_add_overlay_dir", offsetof(struct krun, add_overlay_dir)},
+	{"krun_add_disk3", offsetof(struct krun, add_disk3)},
+	{"krun_add_net_unixstream", offsetof(struct krun, add_net)},
+	{"krun_set_console_output", offsetof(struct krun, set_console_output)},
+	{"krun_set_env", offsetof(struct krun, set_env)},
+	{"krun_start_enter", offsetof(struct krun, start_enter)},
 };
 
 __attribute__((noreturn)) static void fail(const char *what, int error)
@@ -134,7 +134,7 @@ static void libkrun_open(const struct options *options, struct krun *ret_krun)
 
 static void root_configure(const struct krun *krun, uint32_t ctx, const char *init)
 {
-	static const char *const directories[] = { "dev", "proc", "sys", "newroot" };
+	static const char *const directories[] = {"dev", "proc", "sys", "newroot"};
 	int fd = open(init, O_RDONLY | O_CLOEXEC);
 	struct stat status;
 	uint8_t *data;
@@ -150,18 +150,17 @@ static void root_configure(const struct krun *krun, uint32_t ctx, const char *in
 	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
 		must("add_overlay_dir",
 		     krun->add_overlay_dir(ctx, "/dev/root", directories[i], 040755));
-	must("add_overlay_file",
-	     krun->add_overlay_file(ctx, "/dev/root", "init.krun", data, (size_t)status.st_size,
-				    0100755, false));
+	must("add_overlay_file", krun->add_overlay_file(ctx, "/dev/root", "init.krun", data,
+							(size_t)status.st_size, 0100755, false));
 	must("add_overlay_file", krun->add_overlay_file(ctx, "/dev/root", "true", data,
 							(size_t)status.st_size, 0100755, false));
 }
 
-__attribute__((noreturn)) static void vm_enter(const struct options *options, const char *socket_path,
-					       int net_fd)
+__attribute__((noreturn)) static void vm_enter(const struct options *options,
+					       const char *socket_path, int net_fd)
 {
-	static const char *const environment[] = { NULL };
-	uint8_t mac[6] = { 0x52, 0x54, 0, 0x12, 0x34, 0x56 };
+	static const char *const environment[] = {NULL};
+	uint8_t mac[6] = {0x52, 0x54, 0, 0x12, 0x34, 0x56};
 	char console[128];
 	struct krun krun;
 	uint32_t ctx;
@@ -190,7 +189,7 @@ __attribute__((noreturn)) static void vm_enter(const struct options *options, co
 
 static int socket_listen(const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || strlen(path) >= sizeof(address.sun_path))
@@ -203,7 +202,7 @@ static int socket_listen(const char *path)
 
 static void wait_readable(int fd, const char *what)
 {
-	struct pollfd poller = { .fd = fd, .events = POLLIN };
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
 
 	if (poll(&poller, 1, ANSWER_TIMEOUT_MS) != 1)
 		fail(what, ETIMEDOUT);
@@ -278,7 +277,7 @@ static int machine_run(const struct options *options)
 		fflush(stdout);
 		sleep(options->idle_s);
 	}
-	if (write(fd, &(char){ BARE_QUIT }, 1) != 1)
+	if (write(fd, &(char){BARE_QUIT}, 1) != 1)
 		fail("asking the guest to quit", errno);
 	unlink(path);
 	if (waitpid(pid, &status, 0) != pid)
@@ -324,7 +323,7 @@ static void options_parse(int argc, char **argv, struct options *ret_options)
 
 int main(int argc, char **argv)
 {
-	struct options options = { .memory_mib = 256 };
+	struct options options = {.memory_mib = 256};
 	int code;
 
 	options_parse(argc, argv, &options);
