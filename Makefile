@@ -32,7 +32,7 @@ demo:
 check:
 	@tools/bootstrap check
 	@tools/build $(BUILD) $(NINJA_FLAGS)
-	@tools/check --build $(BUILD)
+	@tools/check --build $(BUILD) $(CHECK_FLAGS)
 
 $(addprefix check-,$(check_parts)): check-%:
 	@tools/bootstrap check
@@ -47,7 +47,7 @@ asan:
 lint:
 	@tools/bootstrap check
 	@tools/build $(BUILD) $(NINJA_FLAGS)
-	@tools/lint --build $(BUILD)
+	@tools/lint --build $(BUILD) $(LINT_FLAGS)
 
 fuzz:
 	@tools/bootstrap check
