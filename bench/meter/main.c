@@ -15,6 +15,7 @@ static const struct {
 	const char *help;
 } subcommands[] = {
 	{"http", meter_http, "time a request over one connection"},
+	{"json", meter_json, "one value of a JSON document"},
 	{"load", meter_load, "count answers per second over many connections"},
 	{"follow", meter_follow, "hold many followers of a stream open"},
 	{"spawn", meter_spawn, "time a command to its first output or its end"},

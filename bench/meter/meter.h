@@ -16,6 +16,7 @@
 
 /* The subcommands. `argv[0]` is the subcommand's own name. */
 int meter_http(char **argv);
+int meter_json(char **argv);
 int meter_load(char **argv);
 int meter_follow(char **argv);
 int meter_spawn(char **argv);

@@ -80,6 +80,10 @@ reboot -f
 class OuterError(Exception):
     """The outer guest could not be made, did not end in time, or ended without its script's exit code."""
 
+    def __init__(self, sentence, output=""):
+        super().__init__(sentence)
+        self.output = output  # what the script had printed
+
 
 class Result:
     """What came out of a run. `files` maps names below /out to bytes."""
@@ -261,7 +265,7 @@ class Outer:
         tail = lambda name: "\n".join(self._read(name).splitlines()[-40:])  # noqa: E731
         told = f"console:\n{tail('console.log')}\noutput:\n{tail('output.log')}\nqemu:\n{tail('qemu.log')}"
         if not ended:
-            raise OuterError(f"the outer guest did not end within {seconds:.0f} s\n{told}")
+            raise OuterError(f"the outer guest did not end within {seconds:.0f} s\n{told}", self._read("output.log"))
         files = {}
         try:
             with tarfile.open(fileobj=io.BytesIO((self.work / "files.tar").read_bytes())) as archive:
@@ -271,7 +275,8 @@ class Outer:
         except tarfile.TarError:
             pass
         if ".exit" not in files:
-            raise OuterError(f"the outer guest ended (QEMU's status {code}) without its script's exit code\n{told}")
+            raise OuterError(f"the outer guest ended (QEMU's status {code}) without its script's exit code\n{told}",
+                             self._read("output.log"))
         exit_code = int(files.pop(".exit"))
         return Result(exit_code, self._read("output.log"), files, self._read("console.log"), seconds)
 
