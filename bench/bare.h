@@ -8,10 +8,10 @@
 #define BENCH_BARE_H
 
 #define BARE_VSOCK_PORT 10000
-#define BARE_READY	'R'
-#define BARE_PING	'P'
-#define BARE_EXEC	'E'
-#define BARE_QUIT	'Q'
-#define BARE_EXIT_CODE	7
+#define BARE_READY      'R'
+#define BARE_PING       'P'
+#define BARE_EXEC       'E'
+#define BARE_QUIT       'Q'
+#define BARE_EXIT_CODE  7
 
 #endif

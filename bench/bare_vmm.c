@@ -31,10 +31,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DISKS_MAX	  4
-#define ROUNDS_MAX	  1000
+#define DISKS_MAX         4
+#define ROUNDS_MAX        1000
 #define ANSWER_TIMEOUT_MS 60000
-#define NET_FEATURES	  0x82 /* GUEST_CSUM and GUEST_TSO4: buffers for long frames, nothing else */
+#define NET_FEATURES      0x82 /* GUEST_CSUM and GUEST_TSO4: buffers for long frames, nothing else */
 
 struct options {
 	unsigned memory_mib;

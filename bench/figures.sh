@@ -1,0 +1,96 @@
+# Figures on real libkrun, taken in the outer guest under -icount by bench/run: lines of `figure NAME BEST MIDDLE`.
+# Every first run of a kind waits for the disk and is thrown away. busybox sh; the words are those of tests/kvm/lib.sh.
+. /lib.sh
+
+ROUNDS=${ROUNDS:-4}
+IDLE_S=30
+LOOP='"exec_path": "/bin/sh", "args": ["-c", "while :; do sleep 1000; done"]'
+
+# keep NAME FILE FIELD: one line of a program's output becomes a figure.
+keep()
+{
+	sed -n "s/^$3 /figure $1 /p" "$2" | grep . || die "no $3 in $2: $(cat "$2")"
+}
+
+bare()
+{
+	rm -rf /tmp/bare
+	mkdir /tmp/bare
+	truncate -s 64M /tmp/bare/image /tmp/bare/disk
+	timeout 120 bare_vmm -m 256 -d /tmp/bare/image -d /tmp/bare/disk "$@" /usr/lib/libkrun.so.1 /usr/lib/libkrunfw.so.5 \
+		/usr/bin/bare_init /tmp/bare >/tmp/bare.out 2>/tmp/bare.err
+}
+
+figures_bare()
+{
+	for round in $(seq $((ROUNDS + 1))); do
+		bare -n 20 -p 50 || die "bare: $(cat /tmp/bare.out /tmp/bare.err)"
+		[ "$round" = 1 ] || keep bare_launch /tmp/bare.out launch_ms
+	done
+	keep bare_exec /tmp/bare.out exec_ms
+	keep bare_ping /tmp/bare.out ping_ms
+	bare -s $((IDLE_S + 15)) &
+	child=$!
+	until_true 60 grep -q ^idle /tmp/bare.out
+	sleep 5
+	set -- $(grep ^idle /tmp/bare.out)
+	meter weigh -s $IDLE_S "$2" "$3" >/tmp/weight || die "weighing the bare machine"
+	keep bare_pss_kib /tmp/weight pss_kib
+	keep bare_cpu_ms /tmp/weight cpu_ms
+	wait $child
+}
+
+figures_start()
+{
+	for round in $(seq $((ROUNDS + 1))); do
+		meter http -o "$ANSWER" -b "{\"name\": \"m$round\", \"config\": {\"image\": \"$IMAGE\", $LOOP}}" "$SOCKET" POST \
+			"/v1/machines?start=true&wait=ready&timeout=60" >/tmp/http.out 2>&1 || die "start: $(cat /tmp/http.out)"
+		[ "$round" = 1 ] || keep start /tmp/http.out http_ms
+		for part in spawn kernel root network ready; do
+			[ "$round" = 1 ] || echo "figure boot_$part $(answer boot_ms.$part)"
+		done
+		remove "m$round" "?force=true"
+	done
+}
+
+figures_run()
+{
+	for round in $(seq $((ROUNDS + 1))); do
+		meter spawn -1 -x first-output krun-run -a --rm "$IMAGE" -- /bin/echo first-output >/tmp/spawn.out 2>&1 ||
+			die "krun-run: $(cat /tmp/spawn.out)"
+		[ "$round" = 1 ] || keep run /tmp/spawn.out spawn_ms
+	done
+}
+
+figures_warm()
+{
+	machine warm "$LOOP"
+	for round in 1 2; do
+		meter http -n 20 -o "$ANSWER" -b '{"cmd": ["/true"]}' "$SOCKET" POST /v1/machines/warm/exec >/tmp/http.out 2>&1 ||
+			die "exec: $(cat /tmp/http.out)"
+		is "$(answer exit_code)" 0 "exec"
+		meter spawn -n 10 krunctl exec warm /true >/tmp/spawn.out 2>&1 || die "krunctl exec: $(cat /tmp/spawn.out)"
+	done
+	keep exec /tmp/http.out http_ms
+	keep krunctl_exec /tmp/spawn.out spawn_ms
+	sleep 5
+	pids="$(record warm supervisor.pid) $(record warm vm.pid) $(record warm net.pid)"
+	meter weigh -s $IDLE_S $pids >/tmp/weight || die "weighing the machine"
+	keep pss_kib /tmp/weight pss_kib
+	keep cpu_ms /tmp/weight cpu_ms
+	for name in supervisor vm net; do
+		meter weigh "$(record warm $name.pid)" >/tmp/weight && keep "pss_${name}_kib" /tmp/weight pss_kib
+	done
+	remove warm "?force=true"
+}
+
+export KRUN_API=unix://$SOCKET
+mkdir -p "$RUN"
+figures_bare
+server_start
+meter http -o "$ANSWER" -f /image.tar -t application/x-tar "$SOCKET" POST "/v1/images?name=$IMAGE" >/tmp/http.out 2>&1 ||
+	die "import: $(cat /tmp/http.out)"
+figures_start
+figures_warm
+figures_run
+server_end
