@@ -158,10 +158,7 @@ victim()
 	for pid in $supervisor $vm $net; do
 		until_true 10 gone "$pid"
 	done
-	call GET "/v1/machines/$1/logs"
-	call POST "/v1/machines/$1/start?wait=ready&timeout=60"
-	is "$(answer state)" running "state after another start"
-	remove "$1" "?force=true"
+	krunctl logs "$1" | grep -q '^up$' || die "its output is missing"
 }
 
 processes()
@@ -177,6 +174,7 @@ scenario_kill_vm_process()
 	processes victim
 	kill -9 "$vm"
 	victim victim
+	remove victim
 }
 
 scenario_kill_supervisor()
@@ -185,6 +183,9 @@ scenario_kill_supervisor()
 	processes victim
 	kill -9 "$supervisor"
 	victim victim
+	call POST "/v1/machines/victim/start?wait=ready&timeout=60"
+	is "$(answer state)" running "state after another start"
+	remove victim "?force=true"
 }
 
 scenario_kill_net()
@@ -193,6 +194,7 @@ scenario_kill_net()
 	processes victim
 	kill -9 "$net"
 	victim victim
+	remove victim
 }
 
 scenario_kill_server()
