@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "build.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "child.h"
+#include "cli.h"
+
+#define CHECK_TIMEOUT_MS 20000
+#define SAVE_END_MS      30000
+#define TAIL_BYTES       16384
+#define ANSWER_BYTES     4096
+#define TAG_PREFIX       "krun-run/"
+
+struct builder {
+	const char *name;
+	const char *check[6]; /* fails where the builder is installed but cannot build */
+	const char *save[6];  /* to standard output; the tag follows */
+	const char *save_to;  /* last argument of it */
+	bool has_isolation;   /* --isolation=chroot does without cgroups */
+};
+
+static const struct builder builders[] = {
+	{"docker", {"docker", "version", "--format", "{{.Server.Version}}"}, {"docker", "save"}},
+	{"podman",
+	 {"podman", "info", "--format", "{{.Host.Arch}}"},
+	 {"podman", "save", "--quiet", "--format", "docker-archive"},
+	 .has_isolation = true},
+	{"buildah",
+	 {"buildah", "info", "--format", "{{.host.arch}}"},
+	 {"buildah", "push", "--quiet"},
+	 .save_to = "docker-archive:/dev/stdout",
+	 .has_isolation = true},
+};
+
+/* ---- which builder ---- */
+
+/* Last line of what a program printed: where it says what is wrong. */
+static const char *last_line(struct buf *text)
+{
+	char *end;
+
+	if (text->length == 0)
+		return "it does not say why";
+	end = text->data + text->length;
+	while (end > text->data && (end[-1] == '\n' || end[-1] == '\r'))
+		*--end = '\0';
+	end = strrchr(text->data, '\n');
+	return end != NULL ? end + 1 : text->data;
+}
+
+static int check_builder(const struct builder *builder, struct err *err)
+{
+	_cleanup_buf_ struct buf output;
+	_cleanup_free_ char *path = NULL;
+	int status, r;
+
+	if (path_find_program(builder->name, &path) < 0)
+		return err_set(err, ENOENT, "%s is not installed", builder->name);
+	buf_init(&output, ANSWER_BYTES);
+	r = child_ask((char *const *)builder->check, CHECK_TIMEOUT_MS, &output, &status, err);
+	if (r < 0)
+		return r;
+	if (status != 0)
+		return err_set(err, ENOTCONN, "%s does not work: %.200s", builder->name,
+			       last_line(&output));
+	return 0;
+}
+
+static int find_builder(const char *wanted, const struct builder **ret_builder, struct err *err)
+{
+	_cleanup_buf_ struct buf reasons;
+	bool known = false;
+
+	buf_init(&reasons, ERR_TEXT_BYTES_MAX);
+	for (size_t i = 0; i < ARRAY_SIZE(builders); i++) {
+		struct err reason = {0};
+
+		if (wanted != NULL && strcmp(wanted, builders[i].name) != 0)
+			continue;
+		known = true;
+		if (check_builder(&builders[i], &reason) == 0) {
+			*ret_builder = &builders[i];
+			return 0;
+		}
+		(void)!buf_printf(&reasons, "%s%s", reasons.length > 0 ? "; " : "", reason.text);
+	}
+	if (!known)
+		return err_set(err, EINVAL, "the builder is docker, podman or buildah, not '%s'",
+			       wanted);
+	return err_set(
+		err, ENOENT,
+		"nothing here can build a Dockerfile: %s. Install one of them (podman needs no "
+		"daemon), or run an image's archive or a name the server knows",
+		reasons.data != NULL ? reasons.data : "");
+}
+
+int build_find(const char *wanted, const char **ret_builder, struct err *err)
+{
+	const struct builder *builder;
+	int r;
+
+	r = find_builder(wanted, &builder, err);
+	if (r >= 0)
+		*ret_builder = builder->name;
+	return r;
+}
+
+/* ---- what is built ---- */
+
+static bool is_directory(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The directory that is sent to the builder, and the Dockerfile. */
+static int find_context(const struct build *build, char **ret_directory, char **ret_dockerfile,
+			struct err *err)
+{
+	static const char *const usual[] = {"Dockerfile", "Containerfile"};
+	struct stat st;
+
+	if (!is_directory(build->path)) {
+		const char *slash = strrchr(build->path, '/');
+
+		if (build->dockerfile != NULL)
+			return err_set(err, EINVAL, "with -f, '%s' must be a directory",
+				       build->path);
+		*ret_directory = slash == build->path ? mem_strdup("/")
+				 : slash != NULL ? mem_printf("%.*s", (int)(slash - build->path),
+							      build->path)
+						 : mem_strdup(".");
+		*ret_dockerfile = mem_strdup(build->path);
+		return 0;
+	}
+	if (build->dockerfile != NULL) {
+		if (stat(build->dockerfile, &st) < 0)
+			return err_set_errno(err, errno, "-f '%s'", build->dockerfile);
+		*ret_dockerfile = mem_strdup(build->dockerfile);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(usual) && *ret_dockerfile == NULL; i++) {
+		_cleanup_free_ char *path = path_join(build->path, usual[i]);
+
+		if (stat(path, &st) == 0)
+			*ret_dockerfile = take_ptr(path);
+	}
+	if (*ret_dockerfile == NULL)
+		return err_set(
+			err, ENOENT,
+			"there is no Dockerfile and no Containerfile in '%s': name one with -f",
+			build->path);
+	*ret_directory = mem_strdup(build->path);
+	return 0;
+}
+
+/* ---- the build ---- */
+
+static char **build_argv(const struct builder *builder, const char *tag, const char *dockerfile,
+			 const char *directory, bool chroot)
+{
+	char **argv = NULL;
+
+	strv_push(&argv, builder->name);
+	strv_push(&argv, "build");
+	if (chroot)
+		strv_push(&argv, "--isolation=chroot");
+	strv_push(&argv, "-t");
+	strv_push(&argv, tag);
+	strv_push(&argv, "-f");
+	strv_push(&argv, dockerfile);
+	strv_push(&argv, "--");
+	strv_push(&argv, directory);
+	return argv;
+}
+
+static bool mentions(const struct buf *text, const char *word)
+{
+	return text->data != NULL && strcasestr(text->data, word) != NULL;
+}
+
+static int run_build(const struct builder *builder, const char *tag, const char *dockerfile,
+		     const char *directory, struct err *err)
+{
+	_cleanup_strv_ char **argv = build_argv(builder, tag, dockerfile, directory, false);
+	_cleanup_free_ char *text = NULL;
+	_cleanup_buf_ struct buf tail;
+	int status, r;
+
+	buf_init(&tail, TAIL_BYTES);
+	r = child_show(argv, builder->has_isolation ? &tail : NULL, &status, err);
+	if (r < 0)
+		return r;
+	/*
+	 * A container without cgroups, or with those of two versions mixed, cannot run what RUN
+	 * says the usual way, which a build in a microVM's place hardly needs.
+	 */
+	if (status != 0 && builder->has_isolation && mentions(&tail, "cgroup")) {
+		_cleanup_strv_ char **again = build_argv(builder, tag, dockerfile, directory, true);
+
+		cli_say("%s cannot use cgroups here: building once more with --isolation=chroot",
+			builder->name);
+		r = child_show(again, NULL, &status, err);
+		if (r < 0)
+			return r;
+	}
+	if (status == 0)
+		return 0;
+	text = child_status_text(argv, status);
+	return err_set(err, EIO, "the build of '%s' failed: %s, its output says why", directory,
+		       text);
+}
+
+static int begin_save(const struct builder *builder, const char *tag, struct build_output *output,
+		      struct err *err)
+{
+	_cleanup_strv_ char **argv = strv_copy((char *const *)builder->save);
+
+	strv_push(&argv, tag);
+	if (builder->save_to != NULL)
+		strv_push(&argv, builder->save_to);
+	return child_pipe(argv, &output->pid, &output->fd, err);
+}
+
+int build_begin(const struct build *build, struct build_output *ret_output, struct err *err)
+{
+	_cleanup_free_ char *directory = NULL, *dockerfile = NULL;
+	_cleanup_free_ char *tag = mem_printf(TAG_PREFIX "%s", build->image_name);
+	struct build_output output = {.fd = -1};
+	const struct builder *builder;
+	int r;
+
+	r = find_context(build, &directory, &dockerfile, err);
+	if (r >= 0)
+		r = find_builder(build->builder, &builder, err);
+	if (r < 0)
+		return r;
+	output.builder = builder->name;
+	cli_say("building %s with %s", build->image_name, builder->name);
+	r = run_build(builder, tag, dockerfile, directory, err);
+	if (r >= 0)
+		r = begin_save(builder, tag, &output, err);
+	if (r >= 0)
+		*ret_output = output;
+	return r;
+}
+
+int build_finish(void *user, struct err *err)
+{
+	struct build_output *output = user;
+	int status, r;
+
+	if (output->pid == 0)
+		return 0;
+	r = child_wait(output->pid, SAVE_END_MS, &status);
+	output->pid = 0;
+	if (r < 0 || status != 0)
+		return err_set(err, EIO, "%s could not save the image it built", output->builder);
+	return 0;
+}
+
+void build_done(struct build_output *output)
+{
+	output->fd = fd_close(output->fd);
+	child_kill(output->pid);
+	output->pid = 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From a Dockerfile to an archive of an image, with the builder that is there: docker, podman or
+ * buildah. The build's own output goes to standard error as it comes; the archive never lies on
+ * disk, it comes through a pipe.
+ *
+ * The image is tagged "krun-run/NAME" in the builder's own store, which is its cache of layers; no
+ * tag of the user's is touched.
+ */
+#ifndef CLI_BUILD_H
+#define CLI_BUILD_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct build {
+	const char *builder;    /* NULL: the first that works */
+	const char *path;       /* a directory, or a Dockerfile whose directory is meant */
+	const char *dockerfile; /* NULL: Dockerfile or Containerfile in it */
+	const char *image_name; /* "web:latest" */
+};
+
+struct build_output {
+	const char *builder;
+	pid_t pid; /* 0: over */
+	int fd;    /* archive, read end of a pipe; -1: closed */
+};
+
+/* Builds, then starts the saving. */
+int build_begin(const struct build *build, struct build_output *ret_output,
+		struct err *err) _must_check_;
+
+/* At end of file: has all of it been written? Fits images_upload's finish(). */
+int build_finish(void *output, struct err *err) _must_check_;
+
+/* Ends what still runs and closes; for a finished one, too. */
+void build_done(struct build_output *output);
+
+/* Name of the builder that would be used; the sentence says why there is none. */
+int build_find(const char *wanted, const char **ret_builder, struct err *err) _must_check_;
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* images, import, rmi. */
+#include "images.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/mem.h"
+#include "cli.h"
+#include "table.h"
+
+/* Writing a large image takes the server a while in which it says little. */
+#define UPLOAD_IDLE_S         600
+#define FIRST_BYTE_TIMEOUT_MS 600000
+
+/* ---- upload ---- */
+
+struct source {
+	const struct images_upload *upload;
+	struct err err; /* of finish() */
+};
+
+static ssize_t read_source(void *user, char *data, size_t length)
+{
+	struct source *source = user;
+	ssize_t n;
+	int r;
+
+	do {
+		n = read(source->upload->fd, data, length);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	if (n == 0 && source->upload->finish != NULL) {
+		r = source->upload->finish(source->upload->user, &source->err);
+		if (r < 0)
+			return r;
+	}
+	return n;
+}
+
+/*
+ * A builder may think for a while before the first byte. The server, which drops clients that send
+ * none, is not kept waiting meanwhile.
+ */
+static int await_archive(int fd, struct err *err)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	int n;
+
+	do {
+		n = poll(&poll_fd, 1, FIRST_BYTE_TIMEOUT_MS);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return err_set_errno(err, errno, "waiting for the archive");
+	return n > 0 ? 0 : err_set(err, ETIME, "no archive came within 10 minutes");
+}
+
+int images_upload(struct client *client, const struct images_upload *upload, json_t **ret_image,
+		  struct err *err)
+{
+	struct source source = {.upload = upload};
+	struct client_request request = {
+		.method = "POST",
+		.source = read_source,
+		.source_bytes = -1,
+		.user = &source,
+		.timeout_ms = -1,
+		.idle_s = UPLOAD_IDLE_S,
+	};
+	_cleanup_free_ char *path = upload->name != NULL
+					    ? client_path("/v1/images?name=%s", upload->name)
+					    : mem_strdup("/v1/images");
+	struct stat st;
+	int r;
+
+	request.path = path;
+	r = await_archive(upload->fd, err);
+	if (r < 0)
+		return r;
+	if (fstat(upload->fd, &st) == 0 && S_ISREG(st.st_mode))
+		request.source_bytes = st.st_size - lseek(upload->fd, 0, SEEK_CUR);
+	r = client_json(client, &request, ret_image, err);
+	if (r < 0 && source.err.errnum != 0)
+		return err_set(err, source.err.errnum, "%s", source.err.text);
+	return r;
+}
+
+/* ---- import ---- */
+
+static int import(const char *path, const char *name, struct err *err)
+{
+	_cleanup_client_ struct client *client = NULL;
+	_cleanup_json_ json_t *image = NULL;
+	_cleanup_fd_ int fd = -1;
+	int r;
+
+	if (strcmp(path, "-") == 0)
+		fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	else
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set_errno(err, errno, "'%s'", path);
+	r = cli_connect(&client, err);
+	if (r >= 0)
+		r = images_upload(client, &(struct images_upload){.fd = fd, .name = name}, &image,
+				  err);
+	if (r < 0)
+		return r;
+	printf("%s\n", cli_text(image, "digest"));
+	return cli_flush(err);
+}
+
+int command_import(char **argv, struct err *err)
+{
+	const char *name = NULL;
+	const struct opt opts[] = {
+		{'n', "name", OPT_TYPE_STRING, &name, "NAME",
+		 "name of the image (the archive's own)"},
+		CLI_SERVER_OPTS,
+		OPT_END,
+	};
+	const struct opt_parser parser = {
+		.usage = "krunctl import [OPTION]... ARCHIVE",
+		.about = "Imports an OCI or docker archive ('-': standard input); prints its "
+			 "digest.",
+		.opts = opts,
+	};
+	struct cli_arguments arguments;
+	int r;
+
+	r = cli_parse(&parser, argv, 1, &arguments, err);
+	if (r <= 0)
+		return r;
+	if (arguments.count > 1)
+		return err_set(err, EINVAL, "import takes one archive at a time");
+	return import(arguments.operands[0], name, err);
+}
+
+/* ---- images ---- */
+
+static void add_row(struct table *table, json_t *image)
+{
+	json_t *names = json_object_get(image, "names");
+	int64_t created = cli_time_ns(image, "created_at");
+	_cleanup_free_ char *age = created >= 0 ? table_age(clock_realtime_ns() - created) : NULL;
+	_cleanup_free_ char *ago = age != NULL ? mem_printf("%s ago", age) : NULL;
+	_cleanup_free_ char *digest = mem_printf("%.19s", cli_text(image, "digest"));
+	long long bytes = json_integer_value(json_object_get(image, "content_bytes"));
+	_cleanup_free_ char *size = table_size((uint64_t)MAX(bytes, 0LL));
+	json_t *name;
+	size_t i;
+
+	if (json_array_size(names) == 0) {
+		const char *cells[] = {NULL, digest, size, ago};
+
+		table_add(table, cells);
+	}
+	json_array_foreach(names, i, name) {
+		const char *cells[] = {json_string_value(name), digest, size, ago};
+
+		table_add(table, cells);
+	}
+}
+
+static int list(bool json, bool quiet, struct err *err)
+{
+	static const char *const head[] = {"NAME", "DIGEST", "SIZE", "IMPORTED", NULL};
+	struct client_request request = {.method = "GET", .path = "/v1/images"};
+	_cleanup_client_ struct client *client = NULL;
+	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_table_ struct table table;
+	json_t *images, *image;
+	size_t i;
+	int r;
+
+	table_init(&table, head);
+	r = cli_connect(&client, err);
+	if (r >= 0)
+		r = client_json(client, &request, &answer, err);
+	if (r < 0)
+		return r;
+	images = json_object_get(answer, "images");
+	if (json)
+		return cli_print_json(images, err);
+	json_array_foreach(images, i, image) {
+		if (quiet)
+			printf("%s\n", cli_text(image, "digest"));
+		else
+			add_row(&table, image);
+	}
+	if (!quiet)
+		table_print(&table, stdout);
+	return cli_flush(err);
+}
+
+int command_images(char **argv, struct err *err)
+{
+	bool json = false, quiet = false;
+	const struct opt opts[] = {
+		{'q', "quiet", OPT_TYPE_FLAG, &quiet, NULL, "only the digests"},
+		{0, "json", OPT_TYPE_FLAG, &json, NULL, "as JSON"},
+		CLI_SERVER_OPTS,
+		OPT_END,
+	};
+	const struct opt_parser parser = {
+		.usage = "krunctl images [OPTION]...",
+		.about = "Lists the images the server has.",
+		.opts = opts,
+	};
+	struct cli_arguments arguments;
+	int r;
+
+	r = cli_parse(&parser, argv, 0, &arguments, err);
+	if (r <= 0)
+		return r;
+	if (arguments.count > 0)
+		return err_set(err, EINVAL, "images takes no '%s'", arguments.operands[0]);
+	return list(json, quiet, err);
+}
+
+/* ---- rmi ---- */
+
+static int remove_one(struct client *client, const char *name, void *user, struct err *err)
+{
+	_cleanup_free_ char *path = client_path("/v1/images/%s", name);
+	struct client_request request = {.method = "DELETE", .path = path};
+	int r;
+
+	r = client_do(client, &request, NULL, err);
+	if (r < 0)
+		return r;
+	printf("%s\n", name);
+	return cli_flush(err);
+}
+
+int command_rmi(char **argv, struct err *err)
+{
+	static const struct opt opts[] = {CLI_SERVER_OPTS, OPT_END};
+	static const struct opt_parser parser = {
+		.usage = "krunctl rmi IMAGE...",
+		.about = "Deletes images, by name or digest, that no machine uses.",
+		.opts = opts,
+	};
+	_cleanup_client_ struct client *client = NULL;
+	struct cli_arguments arguments;
+	int r;
+
+	r = cli_parse(&parser, argv, 1, &arguments, err);
+	if (r <= 0)
+		return r;
+	r = cli_connect(&client, err);
+	return r < 0 ? r : cli_each(client, &arguments, remove_one, NULL);
+}

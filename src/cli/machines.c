@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machines.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/jsonw.h"
+#include "base/mem.h"
+#include "cli.h"
+
+#define QUERY_BYTES_MAX (256 * 1024)
+#define BODY_BYTES_MAX  4096
+/* A server that keeps giving pages is not one. */
+#define PAGES_MAX 10000
+
+static char *list_path(const char *state, char *const *labels, const char *cursor)
+{
+	_cleanup_buf_ struct buf path;
+	const char *separator = "?";
+
+	buf_init(&path, QUERY_BYTES_MAX);
+	(void)!buf_append_string(&path, "/v1/machines");
+	if (state != NULL) {
+		_cleanup_free_ char *part = client_path("state=%s", state);
+
+		(void)!buf_printf(&path, "%s%s", separator, part);
+		separator = "&";
+	}
+	for (size_t i = 0; labels != NULL && labels[i] != NULL; i++) {
+		_cleanup_free_ char *part = client_path("label=%s", labels[i]);
+
+		(void)!buf_printf(&path, "%s%s", separator, part);
+		separator = "&";
+	}
+	if (cursor != NULL) {
+		_cleanup_free_ char *part = client_path("cursor=%s", cursor);
+
+		(void)!buf_printf(&path, "%s%s", separator, part);
+	}
+	return buf_take_string(&path);
+}
+
+int machines_list(struct client *client, const char *state, char *const *labels, json_t *machines,
+		  struct err *err)
+{
+	_cleanup_free_ char *cursor = NULL;
+	int r;
+
+	for (size_t page = 0; page < PAGES_MAX; page++) {
+		_cleanup_free_ char *path = list_path(state, labels, cursor);
+		struct client_request request = {.method = "GET", .path = path};
+		_cleanup_json_ json_t *answer = NULL;
+
+		r = client_json(client, &request, &answer, err);
+		if (r < 0)
+			return r;
+		json_array_extend(machines, json_object_get(answer, "machines"));
+		mem_replace(&cursor, json_string_value(json_object_get(answer, "next_cursor")));
+		if (cursor == NULL)
+			return 0;
+	}
+	return err_set(err, E2BIG, "%s has no end of machines", client_name(client));
+}
+
+int machines_get(struct client *client, const char *name, json_t **ret_machine, struct err *err)
+{
+	_cleanup_free_ char *path = client_path("/v1/machines/%s", name);
+	struct client_request request = {.method = "GET", .path = path};
+
+	return client_json(client, &request, ret_machine, err);
+}
+
+char *machines_stop_body(const struct machines_stop *stop)
+{
+	_cleanup_buf_ struct buf body;
+	struct jsonw w;
+
+	buf_init(&body, BODY_BYTES_MAX);
+	jsonw_init(&w, &body);
+	jsonw_object_begin(&w, NULL);
+	if (stop->signal != NULL)
+		jsonw_string(&w, "signal", stop->signal);
+	if (stop->timeout_s >= 0)
+		jsonw_int(&w, "timeout_s", stop->timeout_s);
+	jsonw_object_end(&w);
+	(void)!jsonw_finish(&w);
+	return buf_take_string(&body);
+}
+
+/* How long the machine gives its workload when the stop does not say. */
+static int find_timeout(struct client *client, const char *name, long long *ret_timeout_s,
+			struct err *err)
+{
+	_cleanup_json_ json_t *machine = NULL;
+	json_t *stop;
+	int r;
+
+	r = machines_get(client, name, &machine, err);
+	if (r < 0)
+		return r;
+	stop = json_object_get(json_object_get(machine, "config"), "stop");
+	*ret_timeout_s = json_integer_value(json_object_get(stop, "timeout_s"));
+	return 0;
+}
+
+int machines_stop(struct client *client, const char *name, const struct machines_stop *stop,
+		  struct err *err)
+{
+	_cleanup_free_ char *path = client_path("/v1/machines/%s/stop", name);
+	_cleanup_free_ char *body = machines_stop_body(stop);
+	long long timeout_s = stop->timeout_s;
+	int r;
+
+	if (timeout_s < 0) {
+		r = find_timeout(client, name, &timeout_s, err);
+		if (r < 0)
+			return r;
+	}
+	return client_do(client,
+			 &(struct client_request){
+				 .method = "POST",
+				 .path = path,
+				 .body = body,
+				 .body_length = strlen(body),
+				 .timeout_ms = (timeout_s + MACHINES_STOP_SLACK_S) * 1000,
+			 },
+			 NULL, err);
+}
+
+int machines_remove(struct client *client, const char *name, bool force, struct err *err)
+{
+	_cleanup_free_ char *path =
+		client_path(force ? "/v1/machines/%s?force=true" : "/v1/machines/%s", name);
+	struct client_request request = {.method = "DELETE", .path = path, .timeout_ms = 60000};
+
+	return client_do(client, &request, NULL, err);
+}
+
+int machines_exit_code(json_t *machine)
+{
+	json_t *exit = json_object_get(machine, "exit");
+	long long signal = json_integer_value(json_object_get(exit, "signal"));
+	json_t *code = json_object_get(exit, "code");
+
+	if (signal > 0)
+		return 128 + (int)signal;
+	if (!json_is_integer(code))
+		return CLI_EXIT_RUN;
+	return (int)(json_integer_value(code) & 0xff);
+}

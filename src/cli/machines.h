@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls about one machine or all of them that more than one command makes. */
+#ifndef CLI_MACHINES_H
+#define CLI_MACHINES_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "client.h"
+
+/* Appends every machine, page by page. `state` and `labels` (strv) may be NULL. */
+int machines_list(struct client *client, const char *state, char *const *labels, json_t *machines,
+		  struct err *err) _must_check_;
+
+int machines_get(struct client *client, const char *name, json_t **ret_machine,
+		 struct err *err) _must_check_;
+
+/* Longest that machines_stop() waits beyond the time the workload is given. */
+#define MACHINES_STOP_SLACK_S 30
+
+/* What a stop asks for; signal NULL and timeout_s < 0: what the machine's config says. */
+struct machines_stop {
+	const char *signal;
+	long long timeout_s;
+};
+
+/* The body of a stop on the heap. */
+char *machines_stop_body(const struct machines_stop *stop) _must_check_;
+int machines_stop(struct client *client, const char *name, const struct machines_stop *stop,
+		  struct err *err) _must_check_;
+
+int machines_remove(struct client *client, const char *name, bool force,
+		    struct err *err) _must_check_;
+
+/*
+ * Exit code of a machine that is over, as a shell has it: 128 + signal for a signal; 125 where there
+ * is none because it was lost.
+ */
+int machines_exit_code(json_t *machine) _must_check_;
+
+#endif
