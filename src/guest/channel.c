@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fd.h"
+
+void channel_open(struct channel *channel, int fd, bool connecting)
+{
+	channel->fd = fd;
+	channel->connecting = connecting;
+	channel->ended = false;
+	channel->in_start = channel->in_end = 0;
+	channel->out_start = channel->out_end = 0;
+}
+
+void channel_close(struct channel *channel)
+{
+	fd_close(&channel->fd);
+	channel->connecting = false;
+	channel->ended = true;
+	channel->in_start = channel->in_end = 0;
+	channel->out_start = channel->out_end = 0;
+}
+
+int channel_events(const struct channel *channel)
+{
+	if (channel->ended)
+		return 0;
+	if (channel->connecting)
+		return POLLOUT;
+	return POLLIN | (channel_is_flushed(channel) ? 0 : POLLOUT);
+}
+
+void channel_receive(struct channel *channel)
+{
+	ssize_t n;
+
+	if (channel->ended || channel->connecting)
+		return;
+	memmove(channel->in, channel->in + channel->in_start, channel->in_end - channel->in_start);
+	channel->in_end -= channel->in_start;
+	channel->in_start = 0;
+	if (channel->in_end == sizeof(channel->in))
+		return;
+	n = read(channel->fd, channel->in + channel->in_end, sizeof(channel->in) - channel->in_end);
+	if (n > 0)
+		channel->in_end += (size_t)n;
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		channel->ended = true;
+}
+
+bool channel_next(struct channel *channel, struct wire_frame *ret_frame)
+{
+	size_t used;
+	int r;
+
+	if (channel->in_start == channel->in_end)
+		return false;
+	r = wire_frame_parse(channel->in + channel->in_start, channel->in_end - channel->in_start,
+			     ret_frame, &used);
+	if (r == 0)
+		channel->in_start += used;
+	else if (r != -EAGAIN)
+		channel->ended = true;
+	return r == 0;
+}
+
+/* Moves what is queued to the front; returns the room behind it. */
+static size_t out_room(struct channel *channel)
+{
+	memmove(channel->out, channel->out + channel->out_start,
+		channel->out_end - channel->out_start);
+	channel->out_end -= channel->out_start;
+	channel->out_start = 0;
+	return sizeof(channel->out) - channel->out_end;
+}
+
+void channel_send(struct channel *channel, enum wire_type type, uint8_t stream,
+		  const struct wire_message *message, const void *from)
+{
+	size_t room;
+	long n;
+
+	if (channel->ended)
+		return;
+	room = out_room(channel);
+	n = wire_pack(type, stream, message, from, channel->out + channel->out_end, room);
+	if (n > 0)
+		channel->out_end += (size_t)n;
+	channel_flush(channel);
+}
+
+void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t stream)
+{
+	if (channel->ended || out_room(channel) < WIRE_HEAD_BYTES)
+		return;
+	wire_frame_head(channel->out + channel->out_end, type, stream, 0);
+	channel->out_end += WIRE_HEAD_BYTES;
+	channel_flush(channel);
+}
+
+uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size)
+{
+	size_t room;
+
+	*ret_size = 0;
+	if (channel->ended)
+		return NULL;
+	room = out_room(channel);
+	if (room >= WIRE_HEAD_BYTES + CHANNEL_DATA_BYTES_MIN + CHANNEL_RESERVE_BYTES)
+		*ret_size =
+			MIN(room - WIRE_HEAD_BYTES - CHANNEL_RESERVE_BYTES, LIMIT_PAYLOAD_BYTES);
+	return channel->out + channel->out_end + WIRE_HEAD_BYTES;
+}
+
+void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stream, size_t length)
+{
+	assert(channel->out_end + WIRE_HEAD_BYTES + length <= sizeof(channel->out));
+	wire_frame_head(channel->out + channel->out_end, type, stream, length);
+	channel->out_end += WIRE_HEAD_BYTES + length;
+	channel_flush(channel);
+}
+
+static void finish_connecting(struct channel *channel)
+{
+	struct pollfd fd = {.fd = channel->fd, .events = POLLOUT};
+	socklen_t length = sizeof(int);
+	int error = 0;
+
+	if (poll(&fd, 1, 0) <= 0)
+		return;
+	channel->connecting = false;
+	if (getsockopt(channel->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 || error != 0)
+		channel->ended = true;
+}
+
+void channel_flush(struct channel *channel)
+{
+	if (channel->connecting)
+		finish_connecting(channel);
+	while (!channel->ended && !channel->connecting && channel->out_start < channel->out_end) {
+		ssize_t n = write(channel->fd, channel->out + channel->out_start,
+				  channel->out_end - channel->out_start);
+
+		/* A virtio-serial port whose queue is full may also say 0. */
+		if (n == 0 || (n < 0 && errno == EAGAIN))
+			break;
+		if (n > 0)
+			channel->out_start += (size_t)n;
+		else if (errno != EINTR)
+			channel->ended = true;
+	}
+}
+
+bool channel_is_flushed(const struct channel *channel)
+{
+	return channel->ended || channel->out_start == channel->out_end;
+}

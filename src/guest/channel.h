@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection that carries wire frames: vsock, a virtio-serial port or a unix socket, non-blocking.
+ *
+ * Its two buffers are part of it and never grow. Outgoing data waits in `out`; whoever produces data
+ * asks for room first, and a small reserve is kept from data for messages, so that an EXIT can always
+ * be queued. A channel that ended (end of file, an error, a frame of impossible length) stays so until
+ * it is opened again; what is sent into it is dropped.
+ */
+#ifndef GUEST_CHANNEL_H
+#define GUEST_CHANNEL_H
+
+#include <stdbool.h>
+
+#include "wire/message.h"
+
+/* Messages that one turn of the loop may queue beside data: sentences, credits, ends. */
+#define CHANNEL_RESERVE_BYTES (8 * KIB)
+#define CHANNEL_OUT_BYTES     (WIRE_FRAME_BYTES_MAX + CHANNEL_RESERVE_BYTES)
+/* Less room than this is not worth a read. */
+#define CHANNEL_DATA_BYTES_MIN (4 * KIB)
+
+struct channel {
+	int fd; /* -1: none */
+	bool connecting;
+	bool ended;
+	size_t in_start, in_end;
+	size_t out_start, out_end;
+	uint8_t in[WIRE_FRAME_BYTES_MAX];
+	uint8_t out[CHANNEL_OUT_BYTES];
+};
+
+/* Takes the descriptor over. `connecting`: connect(2) said EINPROGRESS. */
+void channel_open(struct channel *channel, int fd, bool connecting);
+void channel_close(struct channel *channel);
+
+/* What to wait for; 0 when it ended. */
+int channel_events(const struct channel *channel);
+
+/* Reads once, when poll said so. */
+void channel_receive(struct channel *channel);
+
+/* The next whole frame, valid until the next channel_receive(). False: none (yet). */
+bool channel_next(struct channel *channel, struct wire_frame *ret_frame);
+
+/* Queues a message and tries to send. Dropped when it does not fit or the channel ended. */
+void channel_send(struct channel *channel, enum wire_type type, uint8_t stream,
+		  const struct wire_message *message, const void *from);
+
+/* Queues a frame without payload. */
+void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t stream);
+
+/*
+ * Data is read straight into the queue: where it goes, and in *ret_size how much may (0: not now);
+ * then channel_data_end() makes a frame of the `length` > 0 bytes that were put there.
+ */
+uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size);
+void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stream, size_t length);
+
+/* Sends what it can, when poll said so or something was queued. */
+void channel_flush(struct channel *channel);
+bool channel_is_flushed(const struct channel *channel);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "exec.h"
+#include "fd.h"
+
+/* What the child gets; ours are in the process. */
+struct child_ends {
+	int in, out, err, status;
+};
+
+static void child_ends_close(struct child_ends *ends)
+{
+	fd_close(&ends->in);
+	fd_close(&ends->out);
+	fd_close(&ends->err);
+	fd_close(&ends->status);
+}
+
+void process_init(struct process *process)
+{
+	memset(process, 0, sizeof(*process));
+	process->status_fd = process->in_fd = process->out_fd = process->err_fd = -1;
+}
+
+static int open_pipe(int *ret_read, int *ret_write)
+{
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -1;
+	*ret_read = fds[0];
+	*ret_write = fds[1];
+	return 0;
+}
+
+static int open_pipes(struct process *process, struct child_ends *ends, bool with_stdin)
+{
+	if (with_stdin) {
+		if (open_pipe(&ends->in, &process->in_fd) < 0)
+			return -1;
+	} else {
+		ends->in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (ends->in < 0)
+			return -1;
+	}
+	if (open_pipe(&process->out_fd, &ends->out) < 0 ||
+	    open_pipe(&process->err_fd, &ends->err) < 0)
+		return -1;
+	return 0;
+}
+
+static int open_terminal(struct process *process, struct child_ends *ends)
+{
+	char *name;
+
+	process->out_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (process->out_fd < 0 || grantpt(process->out_fd) < 0 || unlockpt(process->out_fd) < 0)
+		return -1;
+	name = ptsname(process->out_fd);
+	if (name == NULL)
+		return -1;
+	process->in_fd = fcntl(process->out_fd, F_DUPFD_CLOEXEC, 0);
+	ends->in = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (ends->in < 0 || process->in_fd < 0)
+		return -1;
+	ends->out = fcntl(ends->in, F_DUPFD_CLOEXEC, 0);
+	ends->err = fcntl(ends->in, F_DUPFD_CLOEXEC, 0);
+	return ends->out < 0 || ends->err < 0 ? -1 : 0;
+}
+
+static int open_ends(struct process *process, struct child_ends *ends, bool with_stdin)
+{
+	int fds[4];
+
+	if (open_pipe(&process->status_fd, &ends->status) < 0)
+		return -1;
+	if ((process->tty ? open_terminal(process, ends) : open_pipes(process, ends, with_stdin)) <
+	    0)
+		return -1;
+	fds[0] = process->status_fd;
+	fds[1] = process->in_fd;
+	fds[2] = process->out_fd;
+	fds[3] = process->err_fd;
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (fds[i] >= 0 && fd_set_nonblocking(fds[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int process_start(struct process *process, enum process_kind kind, const struct wire_process *what,
+		  bool with_stdin)
+{
+	struct child_ends ends __attribute__((cleanup(child_ends_close))) = {-1, -1, -1, -1};
+
+	process_init(process);
+	process->state = PROCESS_FAILED;
+	process->kind = kind;
+	process->tty = what->tty != 0;
+	if (open_ends(process, &ends, with_stdin) < 0) {
+		failure_set_errno(&process->failure, CODE_SET_UP, "cannot open %s",
+				  process->tty ? "a terminal" : "pipes");
+		process_done(process);
+		return -1;
+	}
+	if (process->tty)
+		process_resize(process, what->rows, what->columns);
+	process->oom_kills_before = platform_oom_kills(kind);
+	process->forked_ns = clock_now_ns();
+	process->pid = fork();
+	if (process->pid == 0)
+		exec_child(&(struct exec_plan){
+			.kind = kind,
+			.what = what,
+			.status_fd = ends.status,
+			.stdin_fd = ends.in,
+			.stdout_fd = ends.out,
+			.stderr_fd = ends.err,
+		});
+	if (process->pid < 0) {
+		process->pid = 0;
+		failure_set_errno(&process->failure, CODE_SET_UP, "cannot fork");
+		process_done(process);
+		return -1;
+	}
+	process->state = PROCESS_STARTING;
+	return 0;
+}
+
+void process_read_status(struct process *process)
+{
+	ssize_t n;
+
+	if (process->state != PROCESS_STARTING)
+		return;
+	n = read(process->status_fd, &process->failure, sizeof(process->failure));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	process->failure.text[sizeof(process->failure.text) - 1] = '\0';
+	process->executed_ns = clock_now_ns();
+	/* The pipe is close-on-exec: its end without a word is the exec. */
+	process->state = n == (ssize_t)sizeof(process->failure) ? PROCESS_FAILED : PROCESS_RUNNING;
+	fd_close(&process->status_fd);
+}
+
+void process_signal(const struct process *process, uint32_t number)
+{
+	if (process->pid == 0 || number == 0 || number > WIRE_SIGNAL_MAX)
+		return;
+	/* Between fork and setsid there is no such group yet. */
+	if (kill(-process->pid, (int)number) < 0 && errno == ESRCH)
+		kill(process->pid, (int)number);
+}
+
+bool process_reap(struct process *process, pid_t pid, int status)
+{
+	if (process->pid == 0 || process->pid != pid)
+		return false;
+	process_read_status(process);
+	process->pid = 0;
+	if (process->state == PROCESS_FAILED)
+		return true;
+	process->state = PROCESS_ENDED;
+	if (WIFSIGNALED(status)) {
+		process->exited.signal = (uint32_t)WTERMSIG(status);
+		process->exited.code = CODE_SIGNAL_BASE + process->exited.signal;
+	} else {
+		process->exited.code = (uint32_t)WEXITSTATUS(status);
+	}
+	process->exited.oom_killed = process->exited.code == CODE_SIGNAL_BASE + SIGKILL &&
+				     platform_oom_kills(process->kind) > process->oom_kills_before;
+	return true;
+}
+
+void process_resize(const struct process *process, uint32_t rows, uint32_t columns)
+{
+	struct winsize size = {
+		.ws_row = (unsigned short)MIN(rows, UINT16_MAX),
+		.ws_col = (unsigned short)MIN(columns, UINT16_MAX),
+	};
+
+	if (process->tty && process->out_fd >= 0 && rows > 0 && columns > 0)
+		(void)ioctl(process->out_fd, TIOCSWINSZ, &size);
+}
+
+void process_done(struct process *process)
+{
+	fd_close(&process->status_fd);
+	fd_close(&process->in_fd);
+	fd_close(&process->out_fd);
+	fd_close(&process->err_fd);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process of the host's choosing: the workload or a session's.
+ *
+ * Life cycle: process_start() forks; the state is STARTING until the status pipe says what became of
+ * the exec: RUNNING, or FAILED with the code and the sentence that the child wrote. process_reap()
+ * makes it ENDED. process_done() closes what is open, at any time; it does not kill.
+ *
+ * It leads a session and a process group of its own, to which signals go. Its standard descriptors are
+ * pipes, or a terminal: then in_fd and out_fd are both the terminal's master and err_fd is -1.
+ */
+#ifndef GUEST_PROCESS_H
+#define GUEST_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "platform.h"
+#include "wire/signal.h"
+
+enum process_state {
+	PROCESS_NONE,
+	PROCESS_STARTING,
+	PROCESS_RUNNING,
+	PROCESS_FAILED,
+	PROCESS_ENDED,
+};
+
+struct process {
+	enum process_state state;
+	enum process_kind kind;
+	bool tty;
+	pid_t pid; /* 0 once it is reaped */
+	int status_fd;
+	int in_fd, out_fd, err_fd; /* ours, non-blocking */
+	uint64_t oom_kills_before;
+	uint64_t forked_ns, executed_ns;
+	struct failure failure;    /* FAILED */
+	struct wire_exited exited; /* ENDED */
+};
+
+void process_init(struct process *process);
+
+/*
+ * `what` is used before this returns and not afterwards. Without `with_stdin` standard input is
+ * /dev/null (a terminal always has both ways). 0, or -1 with the sentence in process->failure.
+ */
+int process_start(struct process *process, enum process_kind kind, const struct wire_process *what,
+		  bool with_stdin);
+
+/* Reads the status pipe, when poll said so. */
+void process_read_status(struct process *process);
+
+/* To its process group; nothing when it is gone. `number` is Linux's. */
+void process_signal(const struct process *process, uint32_t number);
+
+/* True when `pid` is this one: its status is then in `exited`. */
+bool process_reap(struct process *process, pid_t pid, int status);
+
+void process_resize(const struct process *process, uint32_t rows, uint32_t columns);
+void process_done(struct process *process);
+
+#endif

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "credit.h"
+#include "fd.h"
+#include "ring.h"
+
+#define HANGUP_GRACE_NS   (5 * NS_PER_S)  /* between SIGHUP and SIGKILL */
+#define END_TIMEOUT_NS    (10 * NS_PER_S) /* for the host's END after our EXIT */
+#define TERMINAL_DRAIN_NS (1 * NS_PER_S)
+#define PORT_TIMEOUT_NS   (1 * NS_PER_S) /* for an END that OPEN has overtaken */
+#define OUTPUTS           2
+
+#define TERMINAL_END_OF_FILE '\x04'
+
+enum session_state {
+	SESSION_FREE,
+	SESSION_STARTING,
+	SESSION_RUNNING,
+	SESSION_DRAINING,
+	SESSION_ENDING,
+};
+
+struct session {
+	enum session_state state;
+	uint32_t id;
+	bool gone;        /* nobody reads its output any more */
+	bool stdin_ended; /* the host's END of it came */
+	uint64_t kill_at_ns;
+	uint64_t drain_until_ns;
+	uint64_t end_until_ns;
+	struct process process;
+	struct credit stdin_credit;
+	struct credit output_credit[OUTPUTS];
+	size_t output_left[OUTPUTS]; /* DRAINING: what was in the pipe when the process ended */
+	struct channel channel;
+	struct ring stdin_ring;
+};
+
+static struct session sessions[LIMIT_SESSIONS];
+
+#define FOR_EACH_SESSION(s) for (struct session *s = sessions; s < sessions + LIMIT_SESSIONS; s++)
+
+void session_init(void)
+{
+	FOR_EACH_SESSION(s)
+	{
+		process_init(&s->process);
+		s->channel.fd = -1;
+		s->channel.ended = true;
+	}
+}
+
+static int *output_fd(struct session *s, size_t output)
+{
+	return output == 0 ? &s->process.out_fd : &s->process.err_fd;
+}
+
+static uint8_t output_stream(size_t output)
+{
+	return output == 0 ? WIRE_STREAM_STDOUT : WIRE_STREAM_STDERR;
+}
+
+static void session_free(struct session *s)
+{
+	if (s->channel.ended || !platform_has_session_ports())
+		channel_close(&s->channel);
+	process_done(&s->process);
+	process_init(&s->process);
+	s->state = SESSION_FREE;
+	/* The memory of a burst of sessions is not kept. */
+	(void)madvise(s->stdin_ring.bytes, sizeof(s->stdin_ring.bytes), MADV_DONTNEED);
+}
+
+/* The last frame of ours is queued. */
+static void session_end(struct session *s)
+{
+	process_done(&s->process);
+	s->state = SESSION_ENDING;
+	s->end_until_ns = clock_now_ns() + END_TIMEOUT_NS;
+	if (s->channel.ended)
+		session_free(s);
+}
+
+static void session_fail(struct session *s, const struct failure *failure)
+{
+	struct wire_fail fail = {.code = failure->code, .text = failure->text};
+
+	channel_send(&s->channel, WIRE_FAIL, 0, &wire_fail_message, &fail);
+	session_end(s);
+}
+
+static void session_exit(struct session *s)
+{
+	channel_send(&s->channel, WIRE_EXIT, 0, &wire_exited_message, &s->process.exited);
+	session_end(s);
+}
+
+static void close_output(struct session *s, size_t output)
+{
+	if (*output_fd(s, output) < 0)
+		return;
+	fd_close(output_fd(s, output));
+	if (!s->gone)
+		channel_send_empty(&s->channel, WIRE_END, output_stream(output));
+}
+
+static void exit_when_drained(struct session *s)
+{
+	if (s->state == SESSION_DRAINING && s->process.out_fd < 0 && s->process.err_fd < 0)
+		session_exit(s);
+}
+
+static void close_stdin(struct session *s)
+{
+	fd_close(&s->process.in_fd);
+	ring_clear(&s->stdin_ring);
+}
+
+/* Nobody is there for it any more. */
+static void session_hang_up(struct session *s)
+{
+	if (s->gone || s->state == SESSION_FREE || s->state == SESSION_ENDING)
+		return;
+	s->gone = true;
+	s->kill_at_ns = clock_now_ns() + HANGUP_GRACE_NS;
+	process_signal(&s->process, WIRE_SIGHUP);
+	close_stdin(s);
+	if (s->process.tty || s->state == SESSION_DRAINING) {
+		fd_close(&s->process.out_fd);
+		fd_close(&s->process.err_fd);
+	}
+	exit_when_drained(s);
+}
+
+/* ---- standard input ---- */
+
+static void grant_stdin(struct session *s)
+{
+	struct wire_credit credit = {.bytes = credit_grant(&s->stdin_credit)};
+
+	if (credit.bytes > 0)
+		channel_send(&s->channel, WIRE_CREDIT, WIRE_STREAM_STDIN, &wire_credit_message,
+			     &credit);
+}
+
+/* Closing a terminal would hang it up; the end of its input is a character. */
+static void end_stdin(struct session *s)
+{
+	static const char end = TERMINAL_END_OF_FILE;
+
+	if (s->process.in_fd >= 0 && s->process.tty && write(s->process.in_fd, &end, 1) < 0 &&
+	    errno == EAGAIN)
+		return; /* again when it can take it */
+	close_stdin(s);
+}
+
+static void write_stdin(struct session *s)
+{
+	size_t before = s->stdin_ring.length;
+
+	if (s->process.in_fd < 0)
+		return;
+	if (before > 0 && ring_write(&s->stdin_ring, s->process.in_fd) < 0 && errno != EAGAIN &&
+	    errno != EINTR) {
+		/* The process does not read any more: what comes is thrown away. */
+		close_stdin(s);
+	}
+	credit_consume(&s->stdin_credit, before - s->stdin_ring.length);
+	grant_stdin(s);
+	if (s->stdin_ended && s->stdin_ring.length == 0)
+		end_stdin(s);
+}
+
+static void take_stdin(struct session *s, const struct wire_frame *frame)
+{
+	if (!credit_take(&s->stdin_credit, frame->length)) {
+		session_hang_up(s);
+		return;
+	}
+	if (s->process.in_fd < 0 || !ring_put(&s->stdin_ring, frame->payload, frame->length)) {
+		credit_consume(&s->stdin_credit, frame->length);
+		grant_stdin(s);
+		return;
+	}
+	write_stdin(s);
+}
+
+/* ---- output ---- */
+
+static void discard_output(struct session *s, size_t output)
+{
+	uint8_t nowhere[4096];
+	ssize_t n = read(*output_fd(s, output), nowhere, sizeof(nowhere));
+
+	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+		close_output(s, output);
+}
+
+static void send_output(struct session *s, size_t output)
+{
+	struct credit *credit = &s->output_credit[output];
+	size_t size;
+	uint8_t *data = channel_data_begin(&s->channel, &size);
+	ssize_t n;
+
+	size = MIN(size, credit->open);
+	if (size == 0)
+		return;
+	n = read(*output_fd(s, output), data, size);
+	if (n > 0) {
+		(void)credit_take(credit, (size_t)n);
+		channel_data_end(&s->channel, output == 0 ? WIRE_STDOUT : WIRE_STDERR,
+				 output_stream(output), (size_t)n);
+		s->output_left[output] -= MIN((size_t)n, s->output_left[output]);
+	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+		close_output(s, output);
+	}
+}
+
+static void read_output(struct session *s, size_t output)
+{
+	if (*output_fd(s, output) < 0 || s->state == SESSION_FREE)
+		return;
+	if (s->gone)
+		discard_output(s, output);
+	else
+		send_output(s, output);
+	/* Others may hold the pipe and print on: they are not this session's process. */
+	if (s->state == SESSION_DRAINING && !s->process.tty && s->output_left[output] == 0)
+		close_output(s, output);
+	exit_when_drained(s);
+}
+
+static void begin_draining(struct session *s)
+{
+	s->state = SESSION_DRAINING;
+	s->drain_until_ns = s->process.tty ? clock_now_ns() + TERMINAL_DRAIN_NS : CLOCK_NEVER;
+	close_stdin(s);
+	for (size_t i = 0; i < OUTPUTS; i++) {
+		int left = 0;
+
+		if (*output_fd(s, i) < 0 || s->process.tty)
+			continue;
+		if (ioctl(*output_fd(s, i), FIONREAD, &left) < 0 || left <= 0 || s->gone)
+			close_output(s, i);
+		s->output_left[i] = (size_t)MAX(left, 0);
+	}
+	exit_when_drained(s);
+}
+
+/* ---- frames ---- */
+
+static void on_hello(struct session *s, const struct wire_frame *frame)
+{
+	struct wire_hello hello;
+
+	if (wire_unpack(&wire_hello_message, frame->payload, frame->length, &hello) < 0 ||
+	    hello.version != WIRE_VERSION)
+		session_hang_up(s);
+}
+
+static void on_credit(struct session *s, const struct wire_frame *frame)
+{
+	struct wire_credit credit;
+
+	if (frame->stream != WIRE_STREAM_STDOUT && frame->stream != WIRE_STREAM_STDERR)
+		return;
+	if (wire_unpack(&wire_credit_message, frame->payload, frame->length, &credit) == 0)
+		credit_add(&s->output_credit[frame->stream == WIRE_STREAM_STDOUT ? 0 : 1],
+			   credit.bytes);
+}
+
+static void on_resize(struct session *s, const struct wire_frame *frame)
+{
+	struct wire_resize size;
+
+	if (wire_unpack(&wire_resize_message, frame->payload, frame->length, &size) == 0)
+		process_resize(&s->process, size.rows, size.columns);
+}
+
+static void on_signal(struct session *s, const struct wire_frame *frame)
+{
+	struct wire_signal signal;
+
+	if (wire_unpack(&wire_signal_message, frame->payload, frame->length, &signal) == 0)
+		process_signal(&s->process, signal.signal);
+}
+
+static void on_end(struct session *s, const struct wire_frame *frame)
+{
+	if (frame->stream != WIRE_STREAM_STDIN || s->stdin_ended)
+		return;
+	s->stdin_ended = true;
+	write_stdin(s);
+}
+
+static void on_hangup(struct session *s, const struct wire_frame *frame)
+{
+	(void)frame;
+	session_hang_up(s);
+}
+
+static const struct {
+	uint8_t type;
+	void (*call)(struct session *s, const struct wire_frame *frame);
+} handlers[] = {
+	{WIRE_HELLO, on_hello},   {WIRE_STDIN, take_stdin}, {WIRE_CREDIT, on_credit},
+	{WIRE_RESIZE, on_resize}, {WIRE_SIGNAL, on_signal}, {WIRE_END, on_end},
+	{WIRE_HANGUP, on_hangup},
+};
+
+static void take_frame(struct session *s, const struct wire_frame *frame)
+{
+	if (frame->type == WIRE_END && frame->stream == WIRE_STREAM_ALL) {
+		if (s->state == SESSION_ENDING)
+			session_free(s);
+		else
+			session_hang_up(s);
+		return;
+	}
+	if (s->state == SESSION_ENDING)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
+		if (handlers[i].type == frame->type)
+			handlers[i].call(s, frame);
+	}
+}
+
+/* Frames that are there; those behind an END of everything are the next session's. */
+static void take_frames(struct session *s)
+{
+	struct wire_frame frame;
+
+	while (s->state != SESSION_FREE && channel_next(&s->channel, &frame))
+		take_frame(s, &frame);
+	if (s->state == SESSION_FREE || !s->channel.ended)
+		return;
+	session_hang_up(s);
+	if (s->state == SESSION_ENDING)
+		session_free(s);
+}
+
+/* ---- the loop ---- */
+
+static void on_channel(void *owner, short events)
+{
+	struct session *s = owner;
+
+	if (s->state == SESSION_FREE)
+		return;
+	channel_flush(&s->channel);
+	if ((events & (POLLIN | POLLHUP | POLLERR)) != 0)
+		channel_receive(&s->channel);
+	take_frames(s);
+}
+
+static void on_stdin(void *owner, short events)
+{
+	(void)events;
+	write_stdin(owner);
+}
+
+static void on_stdout(void *owner, short events)
+{
+	(void)events;
+	read_output(owner, 0);
+}
+
+static void on_stderr(void *owner, short events)
+{
+	(void)events;
+	read_output(owner, 1);
+}
+
+static void on_status(void *owner, short events)
+{
+	struct session *s = owner;
+
+	(void)events;
+	process_read_status(&s->process);
+	if (s->state != SESSION_STARTING)
+		return;
+	if (s->process.state == PROCESS_RUNNING)
+		s->state = SESSION_RUNNING;
+	else if (s->process.state == PROCESS_FAILED)
+		session_fail(s, &s->process.failure);
+}
+
+static void watch_outputs(struct session *s, struct loop *loop)
+{
+	size_t room;
+
+	if (s->state != SESSION_RUNNING && s->state != SESSION_DRAINING)
+		return;
+	channel_data_begin(&s->channel, &room);
+	for (size_t i = 0; i < OUTPUTS; i++) {
+		if (s->gone || (room > 0 && s->output_credit[i].open > 0))
+			loop_watch(loop, *output_fd(s, i), POLLIN, i == 0 ? on_stdout : on_stderr,
+				   s);
+	}
+}
+
+static void watch_deadlines(struct session *s, struct loop *loop)
+{
+	if (s->gone)
+		loop_wake_at(loop, s->kill_at_ns);
+	if (s->state == SESSION_DRAINING)
+		loop_wake_at(loop, s->drain_until_ns);
+	if (s->state == SESSION_ENDING)
+		loop_wake_at(loop, s->end_until_ns);
+}
+
+void session_watch(struct loop *loop)
+{
+	FOR_EACH_SESSION(s)
+	{
+		if (s->state == SESSION_FREE)
+			continue;
+		loop_watch(loop, s->channel.fd, channel_events(&s->channel), on_channel, s);
+		loop_watch(loop, s->process.status_fd, POLLIN, on_status, s);
+		if (s->stdin_ring.length > 0 || s->stdin_ended)
+			loop_watch(loop, s->process.in_fd, POLLOUT, on_stdin, s);
+		watch_outputs(s, loop);
+		watch_deadlines(s, loop);
+	}
+}
+
+/* Somebody else holds the terminal. A host that gives no credit is a reason to wait on. */
+static void drain_timed_out(struct session *s)
+{
+	if (s->output_credit[0].open == 0) {
+		s->drain_until_ns = clock_now_ns() + TERMINAL_DRAIN_NS;
+		return;
+	}
+	close_output(s, 0);
+	close_output(s, 1);
+	exit_when_drained(s);
+}
+
+void session_advance(void)
+{
+	uint64_t now = clock_now_ns();
+
+	FOR_EACH_SESSION(s)
+	{
+		if (s->state == SESSION_FREE)
+			continue;
+		/* Sending may have found that the host is gone. */
+		if (s->channel.ended)
+			take_frames(s);
+		if (s->gone && now >= s->kill_at_ns) {
+			process_signal(&s->process, WIRE_SIGKILL);
+			s->kill_at_ns = CLOCK_NEVER;
+		}
+		if (s->state == SESSION_DRAINING && now >= s->drain_until_ns)
+			drain_timed_out(s);
+		if (s->state == SESSION_ENDING && now >= s->end_until_ns) {
+			channel_close(&s->channel);
+			session_free(s);
+		}
+	}
+}
+
+/* ---- life ---- */
+
+/* On control, OPEN can overtake the END that frees the port. */
+static void wait_for_port(struct session *s)
+{
+	uint64_t deadline = clock_now_ns() + PORT_TIMEOUT_NS;
+
+	while (s->state == SESSION_ENDING) {
+		struct pollfd fd = {.fd = s->channel.fd, .events = POLLIN};
+
+		if (poll(&fd, 1, clock_left_ms(deadline)) <= 0) {
+			channel_close(&s->channel);
+			session_free(s);
+			return;
+		}
+		on_channel(s, fd.revents);
+	}
+}
+
+static struct session *find_slot(const struct wire_open *open)
+{
+	if (platform_has_session_ports()) {
+		struct session *s = &sessions[open->port < LIMIT_SESSION_PORTS ? open->port : 0];
+
+		wait_for_port(s);
+		return open->port < LIMIT_SESSION_PORTS && s->state == SESSION_FREE ? s : NULL;
+	}
+	FOR_EACH_SESSION(s)
+	{
+		if (s->state == SESSION_FREE)
+			return s;
+	}
+	return NULL;
+}
+
+static int dial(struct session *s, uint32_t port)
+{
+	bool connecting = false;
+	int fd;
+
+	if (!s->channel.ended)
+		return 0;
+	fd = platform_session_dial(port, &connecting);
+	if (fd < 0)
+		return fd;
+	channel_open(&s->channel, fd, connecting);
+	return 0;
+}
+
+static void say_hello(struct session *s)
+{
+	struct wire_hello hello = {
+		.version = WIRE_VERSION,
+		.role = WIRE_ROLE_SESSION,
+		.session = s->id,
+	};
+
+	channel_send(&s->channel, WIRE_HELLO, 0, &wire_hello_message, &hello);
+}
+
+void session_open(const struct wire_open *open)
+{
+	struct session *s = find_slot(open);
+	int r;
+
+	if (s == NULL) {
+		control_warn("session %u has no room: %s", open->session,
+			     platform_has_session_ports() ? "its port is in use" : "too many");
+		return;
+	}
+	r = dial(s, open->port);
+	if (r < 0) {
+		control_warn("session %u cannot reach the host: %s", open->session, strerror(-r));
+		return;
+	}
+	s->state = SESSION_STARTING;
+	s->id = open->session;
+	s->gone = s->stdin_ended = false;
+	s->stdin_credit = credit_receiver();
+	memset(s->output_credit, 0, sizeof(s->output_credit));
+	ring_clear(&s->stdin_ring);
+	say_hello(s);
+	if (process_start(&s->process, PROCESS_SESSION, &open->process, true) < 0) {
+		session_fail(s, &s->process.failure);
+		return;
+	}
+	grant_stdin(s);
+	take_frames(s);
+}
+
+static void process_ended(struct session *s)
+{
+	if (s->state == SESSION_STARTING && s->process.state == PROCESS_FAILED)
+		session_fail(s, &s->process.failure);
+	else if (s->state == SESSION_STARTING || s->state == SESSION_RUNNING)
+		begin_draining(s);
+}
+
+bool session_reap(pid_t pid, int status)
+{
+	FOR_EACH_SESSION(s)
+	{
+		if (s->state != SESSION_FREE && process_reap(&s->process, pid, status)) {
+			process_ended(s);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool session_all_flushed(void)
+{
+	FOR_EACH_SESSION(s)
+	{
+		if (s->state == SESSION_FREE)
+			continue;
+		if (s->state != SESSION_ENDING || !channel_is_flushed(&s->channel))
+			return false;
+	}
+	return true;
+}

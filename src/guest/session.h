@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions: processes beside the workload (an exec, a copy), each with a connection of its own.
+ *
+ *	STARTING	OPEN came: dialled, said HELLO, forked
+ *	RUNNING		the exec worked: data both ways, within credit
+ *	DRAINING	the process ended: what it has printed is sent, then EXIT
+ *	ENDING		EXIT or FAIL is queued: until the host's END of everything (or its end of file)
+ *	FREE
+ *
+ * A client that goes away (HANGUP, end of file, more data than it was allowed) makes the session
+ * `gone`: its process gets SIGHUP, then SIGKILL, its output is thrown away, and the way to FREE is the
+ * same. Nothing that happens here ends PID 1, and nothing is allocated: the sessions are a table.
+ *
+ * On virtio-serial slot N belongs to port N, which stays open when its session is over: the host may
+ * already have written the next session's frames behind its END.
+ */
+#ifndef GUEST_SESSION_H
+#define GUEST_SESSION_H
+
+#include "channel.h"
+#include "loop.h"
+#include "process.h"
+
+void session_init(void);
+
+/* Starts one. What is wrong goes to the client as FAIL, or as a WARNING where there is no way to it. */
+void session_open(const struct wire_open *open);
+
+bool session_reap(pid_t pid, int status);
+void session_watch(struct loop *loop);
+
+/* Deadlines that have passed. Once per turn. */
+void session_advance(void);
+
+/* No process, and nothing left to send, in any session. */
+bool session_all_flushed(void);
+
+#endif
