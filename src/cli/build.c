@@ -61,7 +61,7 @@ static const char *last_line(struct buf *text)
 
 static int check_builder(const struct builder *builder, struct err *err)
 {
-	_cleanup_buf_ struct buf output;
+	_cleanup_buf_ struct buf output = {0};
 	_cleanup_free_ char *path = NULL;
 	int status, r;
 
@@ -79,7 +79,7 @@ static int check_builder(const struct builder *builder, struct err *err)
 
 static int find_builder(const char *wanted, const struct builder **ret_builder, struct err *err)
 {
-	_cleanup_buf_ struct buf reasons;
+	_cleanup_buf_ struct buf reasons = {0};
 	bool known = false;
 
 	buf_init(&reasons, ERR_TEXT_BYTES_MAX);
@@ -195,7 +195,7 @@ static int run_build(const struct builder *builder, const char *tag, const char 
 {
 	_cleanup_strv_ char **argv = build_argv(builder, tag, dockerfile, directory, false);
 	_cleanup_free_ char *text = NULL;
-	_cleanup_buf_ struct buf tail;
+	_cleanup_buf_ struct buf tail = {0};
 	int status, r;
 
 	buf_init(&tail, TAIL_BYTES);

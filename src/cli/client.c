@@ -430,7 +430,7 @@ static void append_encoded(struct buf *buf, const char *text)
 
 char *client_path(const char *format, ...)
 {
-	_cleanup_buf_ struct buf buf;
+	_cleanup_buf_ struct buf buf = {0};
 	va_list ap;
 
 	buf_init(&buf, PATH_BYTES_MAX);

@@ -35,14 +35,19 @@ void doctor_add(struct doctor *doctor, enum doctor_grade grade, const char *chec
 		...)
 {
 	char text[2 * ERR_TEXT_BYTES_MAX];
+	json_t *finding, *value;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	json_array_append_new(doctor->findings,
-			      json_pack("{s:s, s:s, s:s+}", "check", check, "grade",
-					grade_names[grade], "text", text, ""));
+	finding = json_object();
+	json_object_set_new(finding, "check", json_string(check));
+	json_object_set_new(finding, "grade", json_string(grade_names[grade]));
+	value = json_string(text);
+	/* Words of other programs may be no UTF-8. */
+	json_object_set_new(finding, "text", value != NULL ? value : json_string("(no text)"));
+	json_array_append_new(doctor->findings, finding);
 	doctor->worst = MAX(doctor->worst, grade);
 }
 
@@ -96,7 +101,7 @@ static void probe_backends(struct doctor *doctor)
 {
 	_cleanup_free_ char *path = doctor_own_program("krun-vmm");
 	_cleanup_json_ json_t *backends = NULL;
-	_cleanup_buf_ struct buf output;
+	_cleanup_buf_ struct buf output = {0};
 	struct err err = {0};
 	int status;
 

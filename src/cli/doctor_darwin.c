@@ -15,7 +15,7 @@
 static void check_entitlement(struct doctor *doctor)
 {
 	_cleanup_free_ char *path = doctor_own_program("krun-vmm");
-	_cleanup_buf_ struct buf output;
+	_cleanup_buf_ struct buf output = {0};
 	struct err err = {0};
 	int status;
 

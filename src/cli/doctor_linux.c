@@ -33,7 +33,7 @@ void doctor_check_hypervisor(struct doctor *doctor)
 
 void doctor_check_ports(struct doctor *doctor)
 {
-	_cleanup_buf_ struct buf text;
+	_cleanup_buf_ struct buf text = {0};
 	long first;
 
 	buf_init(&text, 64);

@@ -75,7 +75,7 @@ int endpoint_parse(struct endpoint *endpoint, const char *url, struct err *err)
 /* A token is one line; what stands around it is not part of it. */
 static int read_token(const char *path, char **ret_token, struct err *err)
 {
-	_cleanup_buf_ struct buf buf;
+	_cleanup_buf_ struct buf buf = {0};
 	size_t length;
 	int r;
 

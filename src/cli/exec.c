@@ -47,7 +47,7 @@ static int read_stdin(struct buf *input, struct err *err)
 static int write_body(const struct exec *exec, char **argv, struct buf *body, struct err *err)
 {
 	_cleanup_strv_ char **env = NULL;
-	_cleanup_buf_ struct buf input;
+	_cleanup_buf_ struct buf input = {0};
 	struct jsonw w;
 	int r = 0;
 
@@ -110,7 +110,7 @@ static int run(const struct exec *exec, char **operands, struct err *err)
 	_cleanup_free_ char *path = client_path("/v1/machines/%s/exec", operands[0]);
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_buf_ struct buf body;
+	_cleanup_buf_ struct buf body = {0};
 	int r;
 
 	buf_init(&body, BODY_BYTES_MAX);

@@ -176,7 +176,7 @@ static int list(bool json, bool quiet, struct err *err)
 	struct client_request request = {.method = "GET", .path = "/v1/images"};
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_table_ struct table table;
+	_cleanup_table_ struct table table = {0};
 	json_t *images, *image;
 	size_t i;
 	int r;

@@ -69,7 +69,7 @@ static int print_logs(struct logs *logs, const char *name, struct err *err)
 {
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_free_ char *base = NULL, *since = NULL, *until = NULL;
-	_cleanup_buf_ struct buf path;
+	_cleanup_buf_ struct buf path = {0};
 	int r = 0;
 
 	if (logs->since != NULL)

@@ -17,7 +17,7 @@
 
 static char *list_path(const char *state, char *const *labels, const char *cursor)
 {
-	_cleanup_buf_ struct buf path;
+	_cleanup_buf_ struct buf path = {0};
 	const char *separator = "?";
 
 	buf_init(&path, QUERY_BYTES_MAX);
@@ -74,7 +74,7 @@ int machines_get(struct client *client, const char *name, json_t **ret_machine, 
 
 char *machines_stop_body(const struct machines_stop *stop)
 {
-	_cleanup_buf_ struct buf body;
+	_cleanup_buf_ struct buf body = {0};
 	struct jsonw w;
 
 	buf_init(&body, BODY_BYTES_MAX);

@@ -58,7 +58,7 @@ static char *status_text(json_t *machine)
 static char *ports_text(json_t *machine)
 {
 	json_t *ports = json_object_get(machine, "ports");
-	_cleanup_buf_ struct buf text;
+	_cleanup_buf_ struct buf text = {0};
 	json_t *port;
 	size_t i;
 
@@ -97,7 +97,7 @@ static void add_row(struct table *table, json_t *machine)
 static int print_machines(const struct ps *ps, json_t *machines, struct err *err)
 {
 	static const char *const head[] = {"NAME", "ID", "IMAGE", "STATUS", "PORTS", NULL};
-	_cleanup_table_ struct table table;
+	_cleanup_table_ struct table table = {0};
 	json_t *machine;
 	size_t i;
 

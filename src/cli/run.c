@@ -205,7 +205,7 @@ static int fill_request(struct machine_request *request, const struct run *run, 
 static int create(struct client *client, const struct machine_request *request,
 		  json_t **ret_machine, struct err *err)
 {
-	_cleanup_buf_ struct buf body;
+	_cleanup_buf_ struct buf body = {0};
 	struct jsonw w;
 	int r;
 
