@@ -39,6 +39,9 @@ static inline void cleanup_fd(int *fd)
 int fd_set_cloexec(int fd, bool on) _must_check_;
 int fd_set_nonblock(int fd, bool on) _must_check_;
 
+/* Makes every descriptor from `lowest` on close-on-exec (fd_linux.c, fd_darwin.c). */
+int fd_set_cloexec_from(int lowest) _must_check_;
+
 /* pipe(2) and a connected AF_UNIX stream pair, both close-on-exec, no SIGPIPE where the OS can. */
 int fd_pipe(int ret_fds[2]) _must_check_;
 int fd_socketpair(int ret_fds[2]) _must_check_;

@@ -42,16 +42,9 @@ static int open_null_at(int number)
 	return 0;
 }
 
-/* Puts the listed descriptors in their places; everything else closes itself at exec. */
-static int place_fds(const struct spawn *spawn, int above, int *error_fd)
+/* Copies of the listed descriptors above every number of the list, -1 for /dev/null. */
+static int move_fds_up(const struct spawn *spawn, int above, int moved[SPAWN_FDS_MAX])
 {
-	int moved[SPAWN_FDS_MAX];
-	bool standard[STDERR_FILENO + 1] = {false};
-	int r;
-
-	*error_fd = fcntl(*error_fd, F_DUPFD_CLOEXEC, above + 1);
-	if (*error_fd < 0)
-		return -errno;
 	for (size_t i = 0; i < spawn->fd_count; i++) {
 		moved[i] = -1;
 		if (spawn->fds[i].fd < 0)
@@ -60,26 +53,44 @@ static int place_fds(const struct spawn *spawn, int above, int *error_fd)
 		if (moved[i] < 0)
 			return -errno;
 	}
-	for (size_t i = 0; i < spawn->fd_count; i++) {
-		int number = spawn->fds[i].number;
-
-		if (number <= STDERR_FILENO)
-			standard[number] = true;
-		if (moved[i] < 0)
-			r = open_null_at(number);
-		else
-			r = dup2(moved[i], number) < 0 ? -errno : 0;
-		if (r < 0)
-			return r;
-	}
-	for (int number = 0; number <= STDERR_FILENO; number++) {
-		if (standard[number])
-			continue;
-		r = open_null_at(number);
-		if (r < 0)
-			return r;
-	}
 	return 0;
+}
+
+/* Index of `number` in the list, or its length. */
+static size_t find_number(const struct spawn *spawn, int number)
+{
+	size_t i = 0;
+
+	while (i < spawn->fd_count && spawn->fds[i].number != number)
+		i++;
+	return i;
+}
+
+/* What shall stand at `number` in the child: a listed one, /dev/null, or nothing. */
+static int place_number(const struct spawn *spawn, const int *moved, int number)
+{
+	size_t i = find_number(spawn, number);
+	int r;
+
+	if (i < spawn->fd_count && moved[i] >= 0)
+		return dup2(moved[i], number) < 0 ? -errno : 0;
+	if (i < spawn->fd_count || number <= STDERR_FILENO)
+		return open_null_at(number);
+	r = fd_set_cloexec(number, true);
+	return r == -EBADF ? 0 : r;
+}
+
+static int place_fds(const struct spawn *spawn, int above, int *error_fd)
+{
+	int moved[SPAWN_FDS_MAX], r;
+
+	*error_fd = fcntl(*error_fd, F_DUPFD_CLOEXEC, above + 1);
+	if (*error_fd < 0)
+		return -errno;
+	r = move_fds_up(spawn, above, moved);
+	for (int number = 0; r >= 0 && number <= above; number++)
+		r = place_number(spawn, moved, number);
+	return r < 0 ? r : fd_set_cloexec_from(above + 1);
 }
 
 static void reset_signals(void)
