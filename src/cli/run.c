@@ -169,7 +169,9 @@ static int fill_network(struct machine_network *network, const struct run *run, 
 	else if (run->network != NULL && strcmp(run->network, "user") != 0)
 		return err_set(err, EINVAL, "--network is 'user' or 'none', not '%s'",
 			       run->network);
-	network->allow_list = strv_copy(run->allow);
+	/* An empty list would mean: nothing is allowed. */
+	if (run->allow != NULL)
+		network->allow_list = strv_copy(run->allow);
 	network->dns = strv_copy(run->dns);
 	return 0;
 }

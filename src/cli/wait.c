@@ -12,7 +12,7 @@
 #define CALL_S         60
 #define ANSWER_SLACK_S 15
 
-struct wait {
+struct waiting {
 	const char *state;
 	long long timeout_s; /* 0: as long as it takes */
 };
@@ -34,7 +34,7 @@ static int wait_once(struct client *client, const char *name, const char *state,
 }
 
 /* Waits in calls of a length that a server and what stands between may count on. */
-static int wait_for(struct client *client, const char *name, const struct wait *wait,
+static int wait_for(struct client *client, const char *name, const struct waiting *wait,
 		    json_t **ret_machine, struct err *err)
 {
 	int64_t deadline_ms = clock_monotonic_ms() + wait->timeout_s * 1000;
@@ -55,7 +55,7 @@ static int wait_for(struct client *client, const char *name, const struct wait *
 
 static int wait_one(struct client *client, const char *name, void *user, struct err *err)
 {
-	const struct wait *wait = user;
+	const struct waiting *wait = user;
 	_cleanup_json_ json_t *machine = NULL;
 	int r;
 
@@ -71,7 +71,7 @@ static int wait_one(struct client *client, const char *name, void *user, struct 
 
 int command_wait(char **argv, struct err *err)
 {
-	struct wait wait = {.state = "stopped"};
+	struct waiting wait = {.state = "stopped"};
 	const struct opt opts[] = {
 		{0, "state", OPT_TYPE_STRING, &wait.state, "STATE",
 		 "ready, running, stopped, failed or deleted (stopped)"},
