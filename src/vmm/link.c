@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+
+/* How much link_drain() takes at most: all buffers of a socket pair several times over. */
+#define DRAIN_READS_MAX 256
+
+static void on_ready(struct loop_watch *watch, short events);
+
+void link_init(struct link *link, struct loop *loop, const struct link_calls *calls, void *owner)
+{
+	*link = (struct link){
+		.watch = {.fd = -1, .ready = on_ready, .owner = link},
+		.loop = loop,
+		.calls = calls,
+		.owner = owner,
+	};
+	buf_init(&link->in, WIRE_FRAME_BYTES_MAX);
+}
+
+void link_done(struct link *link)
+{
+	link_close(link);
+	buf_done(&link->in);
+	buf_done(&link->out);
+}
+
+int link_open(struct link *link, int fd, size_t out_bytes_max)
+{
+	int r;
+
+	r = fd_set_nonblock(fd, true);
+	if (r < 0) {
+		fd_close(fd);
+		return r;
+	}
+	buf_init(&link->out, out_bytes_max);
+	link->watch.fd = fd;
+	link->watch.events = POLLIN;
+	loop_add(link->loop, &link->watch);
+	return 0;
+}
+
+void link_close(struct link *link)
+{
+	int fd = link->watch.fd;
+
+	loop_remove(link->loop, &link->watch);
+	fd_close(fd);
+}
+
+static void break_off(struct link *link, int error)
+{
+	if (!link_is_open(link))
+		return;
+	link_close(link);
+	link->calls->closed(link, error);
+}
+
+static void update_events(struct link *link)
+{
+	link->watch.events = (short)((link->paused || link->closing ? 0 : POLLIN) |
+				     (link->out.length > 0 ? POLLOUT : 0));
+}
+
+static void consume_out(struct link *link, size_t written)
+{
+	size_t bytes_max = link->out.bytes_max;
+
+	if (written > link->data_head)
+		link->data_open = false;
+	else
+		link->data_head -= written;
+	buf_consume(&link->out, written);
+	if (link->out.length == 0) {
+		buf_done(&link->out);
+		buf_init(&link->out, bytes_max);
+	}
+}
+
+/* Writes what the peer takes. `in_call`: the owner is sending and is not called back. */
+static void write_out(struct link *link, bool in_call)
+{
+	size_t written = 0;
+	ssize_t n = 0;
+
+	while (written < link->out.length) {
+		n = write(link->watch.fd, link->out.data + written, link->out.length - written);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		written += (size_t)n;
+	}
+	/* The peer is gone; what it said before is still to be read, and then its end is seen. */
+	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		written = link->out.length;
+	consume_out(link, written);
+	update_events(link);
+	if (in_call || link->out.length > 0)
+		return;
+	if (link->closing)
+		break_off(link, 0);
+	else if (link->calls->drained != NULL)
+		link->calls->drained(link);
+}
+
+/*
+ * While the peer takes nothing, data of the same kind is put behind the data that waits already: a
+ * guest that sends byte by byte costs bytes, not frames.
+ */
+static bool extend_last(struct link *link, uint8_t type, uint8_t stream, const void *payload,
+			size_t length)
+{
+	uint8_t *head = (uint8_t *)link->out.data + link->data_head;
+	size_t old;
+
+	if (!link->data_open || type < WIRE_STDIN || type > WIRE_STDERR || head[4] != type ||
+	    head[5] != stream)
+		return false;
+	old = link->out.length - link->data_head - WIRE_HEAD_BYTES;
+	if (old + length > LIMIT_PAYLOAD_BYTES || buf_append(&link->out, payload, length) < 0)
+		return false;
+	head = (uint8_t *)link->out.data + link->data_head;
+	wire_frame_head(head, type, stream, old + length);
+	return true;
+}
+
+/* Room for a whole frame at the end of the queue. */
+static int reserve_frame(struct link *link, size_t length, char **ret_tail)
+{
+	if (!link_is_open(link) || link->closing)
+		return -ENOTCONN;
+	return buf_reserve(&link->out, WIRE_HEAD_BYTES + length, ret_tail);
+}
+
+static void commit_frame(struct link *link, size_t length)
+{
+	bool was_empty = link->out.length == 0;
+
+	link->data_head = link->out.length;
+	link->data_open = true;
+	buf_commit(&link->out, length);
+	/* With something waiting already, the socket was full a moment ago. */
+	if (was_empty)
+		write_out(link, true);
+}
+
+int link_send(struct link *link, enum wire_type type, uint8_t stream,
+	      const struct wire_message *message, const void *from)
+{
+	uint8_t frame[1024];
+	char *tail;
+	long length;
+	int r;
+
+	/* Nearly every message is short; a large one is packed again where it goes. */
+	length = wire_pack(type, stream, message, from, frame, sizeof(frame));
+	if (length >= 0)
+		return link_send_raw(link, type, stream, frame + WIRE_HEAD_BYTES,
+				     (size_t)length - WIRE_HEAD_BYTES);
+	r = reserve_frame(link, LIMIT_PAYLOAD_BYTES, &tail);
+	if (r < 0)
+		return r;
+	length = wire_pack(type, stream, message, from, (uint8_t *)tail, WIRE_FRAME_BYTES_MAX);
+	if (length < 0)
+		return (int)length;
+	commit_frame(link, (size_t)length);
+	return 0;
+}
+
+int link_send_raw(struct link *link, enum wire_type type, uint8_t stream, const void *payload,
+		  size_t length)
+{
+	char *tail;
+	int r;
+
+	if (length > LIMIT_PAYLOAD_BYTES)
+		return -EMSGSIZE;
+	if (link_is_open(link) && !link->closing &&
+	    extend_last(link, (uint8_t)type, stream, payload, length))
+		return 0;
+	r = reserve_frame(link, length, &tail);
+	if (r < 0)
+		return r;
+	wire_frame_head((uint8_t *)tail, type, stream, length);
+	if (length > 0)
+		memcpy(tail + WIRE_HEAD_BYTES, payload, length);
+	commit_frame(link, WIRE_HEAD_BYTES + length);
+	return 0;
+}
+
+void link_finish(struct link *link)
+{
+	if (!link_is_open(link) || link->closing)
+		return;
+	link->closing = true;
+	/* Also when nothing waits: POLLOUT comes at once, so `closed` is called from the loop. */
+	link->watch.events = POLLOUT;
+}
+
+/* Delivers every whole frame. A frame's function may pause or close the link. */
+static int deliver(struct link *link)
+{
+	size_t at = 0, used;
+	struct wire_frame frame;
+	int r = 0;
+
+	link->delivering = true;
+	while (r >= 0 && link_is_open(link) && !link->closing && !link->paused) {
+		r = wire_frame_parse((const uint8_t *)link->in.data + at, link->in.length - at,
+				     &frame, &used);
+		if (r < 0)
+			break;
+		at += used;
+		r = link->calls->frame(link, &frame);
+	}
+	link->delivering = false;
+	if (at == link->in.length) {
+		buf_done(&link->in);
+		buf_init(&link->in, WIRE_FRAME_BYTES_MAX);
+	} else {
+		buf_consume(&link->in, at);
+	}
+	return r == -EAGAIN ? 0 : r;
+}
+
+void link_pause(struct link *link, bool paused)
+{
+	int r;
+
+	if (link->paused == paused)
+		return;
+	link->paused = paused;
+	if (!link_is_open(link))
+		return;
+	update_events(link);
+	if (paused || link->delivering || link->in.length == 0)
+		return;
+	r = deliver(link);
+	if (r < 0)
+		break_off(link, r);
+}
+
+/* Reads once. 1: there may be more, 0: nothing now, negative: the link is gone. */
+static int read_in(struct link *link)
+{
+	char *tail;
+	size_t room = WIRE_FRAME_BYTES_MAX - link->in.length;
+	ssize_t n;
+	int r;
+
+	/* An incomplete frame is never as long as the buffer, so there is always room. */
+	r = buf_reserve(&link->in, room, &tail);
+	if (r < 0)
+		return r;
+	n = read(link->watch.fd, tail, room);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+		r = errno == EINTR;
+		if (link->in.length == 0) {
+			buf_done(&link->in);
+			buf_init(&link->in, WIRE_FRAME_BYTES_MAX);
+		}
+		return r;
+	}
+	if (n <= 0) {
+		break_off(link, n < 0 ? -errno : 0);
+		return -EPIPE;
+	}
+	buf_commit(&link->in, (size_t)n);
+	r = deliver(link);
+	if (r < 0) {
+		break_off(link, r);
+		return r;
+	}
+	return link_is_open(link) ? 1 : -EPIPE;
+}
+
+static void on_ready(struct loop_watch *watch, short events)
+{
+	struct link *link = watch->owner;
+
+	if ((events & POLLOUT) != 0)
+		write_out(link, false);
+	if (!link_is_open(link))
+		return;
+	if (link->paused || link->closing) {
+		/* Unread data hides the end; whoever has closed both ways does not want it. */
+		if ((events & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+			break_off(link, 0);
+		return;
+	}
+	if ((events & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) != 0)
+		(void)read_in(link);
+}
+
+void link_drain(struct link *link)
+{
+	for (int i = 0; i < DRAIN_READS_MAX && link_is_open(link); i++) {
+		if (read_in(link) <= 0)
+			return;
+	}
+}
+
+void link_flush(struct link *link, int64_t deadline_ms)
+{
+	while (link_is_open(link) && link->out.length > 0) {
+		struct pollfd pollfd = {.fd = link->watch.fd, .events = POLLOUT};
+		int left_ms = clock_left_ms(deadline_ms);
+
+		if (left_ms == 0 || (poll(&pollfd, 1, left_ms) < 0 && errno != EINTR))
+			return;
+		if ((pollfd.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
+			link_close(link);
+			return;
+		}
+		write_out(link, true);
+	}
+}

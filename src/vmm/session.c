@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rand.h"
+
+#define SOCKET_NAME "s"
+/* Connections beyond the sessions that wait for them: dialled by somebody else, soon dropped. */
+#define SPARE_CONNECTIONS 8
+#define CODE_SET_UP       125 /* as of a shell whose command could not be set up */
+
+/* From OPEN to the guest's HELLO, and from HANGUP to its EXIT. */
+#define HELLO_TIMEOUT_MS  30000
+#define HANGUP_TIMEOUT_MS 30000
+
+/* Above this towards the guest, its client is not read. */
+#define UP_BYTES_HIGH (64 * KIB)
+#define UP_BYTES_MAX  (UP_BYTES_HIGH + 2 * WIRE_FRAME_BYTES_MAX)
+
+/* A connection or port to the guest. */
+struct channel {
+	struct channel *next;
+	struct sessions *sessions;
+	struct link link;
+	struct session *session; /* NULL: an idle port, or a connection that has not said HELLO */
+	int port;                /* -1: a connection */
+	uint64_t last_use;
+	int64_t deadline_ms; /* of a connection's HELLO */
+	bool spoilt;         /* a port whose last session never ended, or whose protocol broke */
+	bool over;           /* closed: freed by the next sweep */
+};
+
+enum session_state {
+	SESSION_WAITING,
+	SESSION_OPEN,
+	SESSION_HANGUP,
+};
+
+struct session {
+	struct session *next;
+	struct sessions *sessions;
+	enum session_state state;
+	uint32_t number;
+	struct link *client; /* NULL: gone */
+	struct channel *channel;
+	struct relay relay;
+	int64_t deadline_ms; /* INT64_MAX: none */
+};
+
+void session_refuse(struct link *client, uint32_t code, const char *sentence)
+{
+	struct wire_fail fail = {.code = code, .text = sentence};
+
+	/* A client that does not even take this is closed without it. */
+	(void)!link_send(client, WIRE_FAIL, 0, &wire_fail_message, &fail);
+	link_finish(client);
+}
+
+static void free_session(struct session *session)
+{
+	struct sessions *sessions = session->sessions;
+	struct session **at = &sessions->first;
+
+	while (*at != session)
+		at = &(*at)->next;
+	*at = session->next;
+	sessions->session_count--;
+	if (session->channel != NULL)
+		session->channel->session = NULL;
+	free(session);
+}
+
+/* Lets the client go, which gets what is queued and, unless NULL, the sentence. */
+static void detach_client(struct session *session, const char *sentence)
+{
+	struct link *client = session->client;
+
+	if (client == NULL)
+		return;
+	session->client = NULL;
+	session->sessions->detached(client);
+	if (sentence != NULL)
+		session_refuse(client, CODE_SET_UP, sentence);
+	else
+		link_finish(client);
+}
+
+static void close_channel(struct channel *channel)
+{
+	link_close(&channel->link);
+	channel->over = true;
+	channel->spoilt = true;
+}
+
+/* The guest is done with the session. Its connection closes, its port becomes free. */
+static void end_session(struct session *session, const char *sentence)
+{
+	struct channel *channel = session->channel;
+
+	detach_client(session, sentence);
+	free_session(session);
+	if (channel == NULL)
+		return;
+	channel->session = NULL;
+	if (link_send_raw(&channel->link, WIRE_END, WIRE_STREAM_ALL, NULL, 0) < 0)
+		channel->spoilt = true;
+	if (channel->port < 0)
+		link_finish(&channel->link);
+}
+
+/* The guest broke the rules or its channel is gone: the session cannot go on. */
+static void abort_session(struct session *session, const char *sentence)
+{
+	struct channel *channel = session->channel;
+
+	detach_client(session, sentence);
+	free_session(session);
+	if (channel != NULL)
+		close_channel(channel);
+}
+
+static void update_client(struct session *session)
+{
+	struct channel *channel = session->channel;
+
+	/* May deliver the client's frames at once: nothing may follow that uses the session. */
+	if (session->client != NULL)
+		link_pause(session->client, session->state == SESSION_WAITING ||
+						    channel->link.out.length > UP_BYTES_HIGH);
+}
+
+static struct session *find_waiting(struct sessions *sessions, uint32_t number)
+{
+	for (struct session *s = sessions->first; s != NULL; s = s->next) {
+		if (s->number == number && s->channel == NULL)
+			return s;
+	}
+	return NULL;
+}
+
+static void send_hang_up(struct session *session)
+{
+	session->state = SESSION_HANGUP;
+	session->deadline_ms = clock_monotonic_ms() + HANGUP_TIMEOUT_MS;
+	(void)!link_send_raw(&session->channel->link, WIRE_HANGUP, 0, NULL, 0);
+}
+
+static int take_hello(struct channel *channel, const struct wire_frame *frame)
+{
+	struct wire_hello hello, answer = {.version = WIRE_VERSION, .role = WIRE_ROLE_VMM};
+	struct session *session = channel->session;
+	int r;
+
+	if (wire_unpack(&wire_hello_message, frame->payload, frame->length, &hello) < 0 ||
+	    hello.version != WIRE_VERSION || hello.role != WIRE_ROLE_SESSION)
+		return -EBADMSG;
+	if (channel->port < 0)
+		session = find_waiting(channel->sessions, hello.session);
+	if (session == NULL || session->number != hello.session)
+		return -EBADMSG;
+	channel->session = session;
+	session->channel = channel;
+	r = link_send(&channel->link, WIRE_HELLO, 0, &wire_hello_message, &answer);
+	if (r < 0)
+		return r;
+	session->deadline_ms = INT64_MAX;
+	/* The client may have gone while the guest was still coming. */
+	if (session->client == NULL) {
+		send_hang_up(session);
+		return 0;
+	}
+	session->state = SESSION_OPEN;
+	update_client(session);
+	return 0;
+}
+
+static int take_from_guest(struct session *session, const struct wire_frame *frame)
+{
+	enum relay_verdict verdict;
+	int r;
+
+	r = relay_down(&session->relay, frame, &verdict);
+	if (r < 0)
+		return r;
+	if (verdict == RELAY_PASS && session->client != NULL &&
+	    link_send_raw(session->client, frame->type, frame->stream, frame->payload,
+			  frame->length) < 0) {
+		/* It gave credit and does not read. */
+		struct link *client = session->client;
+
+		session->client = NULL;
+		session->sessions->detached(client);
+		link_finish(client);
+		if (!session->relay.ended)
+			send_hang_up(session);
+	}
+	if (session->relay.ended)
+		end_session(session, NULL);
+	return 0;
+}
+
+static int on_frame(struct link *link, const struct wire_frame *frame)
+{
+	struct channel *channel = link->owner;
+	struct session *session = channel->session;
+
+	/* On a free port: what was under way when the last session ended. */
+	if (channel->port >= 0 && session == NULL)
+		return 0;
+	if (session == NULL || session->channel == NULL || session->state == SESSION_WAITING) {
+		if (frame->type == WIRE_HELLO)
+			return take_hello(channel, frame);
+		/* The rest of an older session on this port. */
+		return channel->port >= 0 ? 0 : -EBADMSG;
+	}
+	return take_from_guest(session, frame);
+}
+
+static void on_closed(struct link *link, int error)
+{
+	struct channel *channel = link->owner;
+
+	close_channel(channel);
+	if (channel->session != NULL)
+		abort_session(channel->session,
+			      error == -EBADMSG ? "the guest broke the protocol of the session"
+						: "the guest closed the session");
+}
+
+static void on_drained(struct link *link)
+{
+	struct channel *channel = link->owner;
+
+	if (channel->session != NULL && channel->session->state == SESSION_OPEN)
+		update_client(channel->session);
+}
+
+static const struct link_calls link_calls = {
+	.frame = on_frame,
+	.closed = on_closed,
+	.drained = on_drained,
+};
+
+static struct channel *add_channel(struct sessions *sessions, int fd, int port)
+{
+	struct channel *channel = mem_new(struct channel);
+
+	*channel = (struct channel){.sessions = sessions, .port = port, .deadline_ms = INT64_MAX};
+	link_init(&channel->link, sessions->loop, &link_calls, channel);
+	if (link_open(&channel->link, fd, UP_BYTES_MAX) < 0) {
+		free(channel);
+		return NULL;
+	}
+	channel->next = sessions->channels;
+	sessions->channels = channel;
+	sessions->channel_count++;
+	return channel;
+}
+
+/* Connections that are over and closed. Ports stay. */
+static void sweep(struct sessions *sessions)
+{
+	struct channel **at = &sessions->channels;
+
+	while (*at != NULL) {
+		struct channel *channel = *at;
+
+		if (!channel->over || channel->port >= 0) {
+			at = &channel->next;
+			continue;
+		}
+		*at = channel->next;
+		link_done(&channel->link);
+		free(channel);
+		sessions->channel_count--;
+	}
+}
+
+static void on_connection(struct loop_watch *watch, short events)
+{
+	struct sessions *sessions = watch->owner;
+	struct channel *channel;
+	int fd;
+
+	(void)events;
+	if (fd_accept(watch->fd, &fd) < 0)
+		return;
+	sweep(sessions);
+	if (sessions->channel_count >= sessions->session_count + SPARE_CONNECTIONS) {
+		fd_close(fd);
+		return;
+	}
+	channel = add_channel(sessions, fd, -1);
+	if (channel != NULL)
+		channel->deadline_ms = clock_monotonic_ms() + HELLO_TIMEOUT_MS;
+}
+
+void sessions_init(struct sessions *sessions, struct loop *loop, struct guest *guest,
+		   void (*detached)(struct link *client))
+{
+	*sessions = (struct sessions){
+		.loop = loop,
+		.guest = guest,
+		.detached = detached,
+		.listener = {.fd = -1, .events = POLLIN, .ready = on_connection, .owner = sessions},
+	};
+}
+
+int sessions_listen(struct sessions *sessions, const char *run_dir, struct err *err)
+{
+	int fd, r;
+
+	sessions->path = path_join(run_dir, SOCKET_NAME);
+	r = fd_unix_listen(sessions->path, 0600, &fd);
+	if (r >= 0) {
+		sessions->listener.fd = fd;
+		r = fd_set_nonblock(fd, true);
+	}
+	if (r < 0)
+		return err_set_errno(err, -r, "cannot listen on '%s'", sessions->path);
+	loop_add(sessions->loop, &sessions->listener);
+	return 0;
+}
+
+int sessions_add_port(struct sessions *sessions, int fd, struct err *err)
+{
+	sessions->ports = true;
+	if (add_channel(sessions, fd, (int)sessions->channel_count) == NULL)
+		return err_set(err, EIO, "cannot watch a session port");
+	return 0;
+}
+
+void sessions_reset(struct sessions *sessions)
+{
+	struct channel *channel;
+	int fd = sessions->listener.fd;
+
+	while (sessions->first != NULL)
+		abort_session(sessions->first, "the machine has ended");
+	while ((channel = sessions->channels) != NULL) {
+		sessions->channels = channel->next;
+		link_done(&channel->link);
+		free(channel);
+	}
+	if (fd >= 0) {
+		loop_remove(sessions->loop, &sessions->listener);
+		fd_close(fd);
+		(void)unlink(sessions->path);
+	}
+	free(sessions->path);
+	sessions_init(sessions, sessions->loop, sessions->guest, sessions->detached);
+}
+
+void sessions_done(struct sessions *sessions)
+{
+	if (sessions->loop != NULL)
+		sessions_reset(sessions);
+}
+
+/* The free port that has rested longest. */
+static struct channel *choose_port(struct sessions *sessions)
+{
+	struct channel *chosen = NULL;
+
+	for (struct channel *c = sessions->channels; c != NULL; c = c->next) {
+		if (c->session == NULL && !c->spoilt &&
+		    (chosen == NULL || c->last_use < chosen->last_use))
+			chosen = c;
+	}
+	return chosen;
+}
+
+static struct session *add_session(struct sessions *sessions, struct link *client)
+{
+	struct session *session = mem_new(struct session);
+
+	session->sessions = sessions;
+	session->client = client;
+	session->deadline_ms = clock_monotonic_ms() + HELLO_TIMEOUT_MS;
+	do {
+		rand_bytes(&session->number, sizeof(session->number));
+	} while (session->number == 0 || find_waiting(sessions, session->number) != NULL);
+	session->next = sessions->first;
+	sessions->first = session;
+	sessions->session_count++;
+	return session;
+}
+
+struct session *sessions_open(struct sessions *sessions, struct link *client,
+			      struct wire_open *open)
+{
+	struct channel *port = NULL;
+	struct session *session;
+
+	sweep(sessions);
+	if (sessions->session_count >= LIMIT_SESSIONS) {
+		session_refuse(client, CODE_SET_UP,
+			       "the machine has 64 sessions open, which is "
+			       "as many as it may have: close one");
+		return NULL;
+	}
+	if (sessions->ports) {
+		port = choose_port(sessions);
+		if (port == NULL) {
+			session_refuse(
+				client, CODE_SET_UP,
+				"all 16 session ports of the machine are in use, which is as "
+				"many as QEMU has: close a session");
+			return NULL;
+		}
+	}
+	session = add_session(sessions, client);
+	open->session = session->number;
+	open->port = port != NULL ? (uint32_t)port->port : 0;
+	if (port != NULL) {
+		port->session = session;
+		port->last_use = ++sessions->uses;
+		session->channel = port;
+	}
+	if (guest_send(sessions->guest, WIRE_OPEN, &wire_open_message, open) < 0) {
+		/* `detached` is for sessions that the client knows of already. */
+		free_session(session);
+		session_refuse(client, CODE_SET_UP, "the guest does not answer");
+		return NULL;
+	}
+	link_pause(client, true);
+	return session;
+}
+
+int session_take(struct session *session, const struct wire_frame *frame)
+{
+	struct link *guest = &session->channel->link;
+	enum relay_verdict verdict;
+	int r;
+
+	r = relay_up(&session->relay, frame, &verdict);
+	if (r < 0 || verdict == RELAY_DROP)
+		return r;
+	r = link_send_raw(guest, frame->type, frame->stream, frame->payload, frame->length);
+	if (r < 0)
+		return r;
+	if (guest->out.length > UP_BYTES_HIGH)
+		link_pause(session->client, true);
+	return 0;
+}
+
+void session_hang_up(struct session *session)
+{
+	session->client = NULL;
+	/* A guest that has not come yet is told when it comes. */
+	if (session->state == SESSION_OPEN)
+		send_hang_up(session);
+}
+
+int64_t sessions_deadline(const struct sessions *sessions)
+{
+	int64_t deadline_ms = INT64_MAX;
+
+	for (const struct session *s = sessions->first; s != NULL; s = s->next)
+		deadline_ms = MIN(deadline_ms, s->deadline_ms);
+	for (const struct channel *c = sessions->channels; c != NULL; c = c->next) {
+		if (c->session == NULL && !c->over)
+			deadline_ms = MIN(deadline_ms, c->deadline_ms);
+	}
+	return deadline_ms;
+}
+
+/* The guest did not come, or did not end after HANGUP: a port that may still speak is given up. */
+static void expire_session(struct session *session)
+{
+	detach_client(session, "the guest did not answer in time");
+	if (session->channel != NULL && session->channel->port < 0)
+		close_channel(session->channel);
+	else if (session->channel != NULL)
+		session->channel->spoilt = true;
+	free_session(session);
+}
+
+void sessions_expire(struct sessions *sessions)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	struct session *next;
+
+	for (struct session *s = sessions->first; s != NULL; s = next) {
+		next = s->next;
+		if (s->deadline_ms <= now_ms)
+			expire_session(s);
+	}
+	for (struct channel *c = sessions->channels; c != NULL; c = c->next) {
+		if (c->session == NULL && !c->over && c->deadline_ms <= now_ms)
+			close_channel(c);
+	}
+	sweep(sessions);
+}
+
+void sessions_end(struct sessions *sessions, const char *sentence)
+{
+	for (struct channel *c = sessions->channels; c != NULL; c = c->next)
+		link_drain(&c->link);
+	while (sessions->first != NULL)
+		abort_session(sessions->first, sentence);
+	sweep(sessions);
+}
