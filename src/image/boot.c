@@ -32,13 +32,17 @@ static int add_vminit(struct tree *tree, struct content *content, const struct b
 		      struct fault *fault)
 {
 	struct inode_meta meta = {.mode = 0755};
-	struct inode *inode = tree_inode_new(tree, INODE_TYPE_FILE, &meta);
+	struct extent *extents;
+	struct inode *inode;
+	uint32_t count;
 
-	inode->file.bytes = vminit->length;
 	content_begin(content, vminit->length);
 	if (content_write(content, 0, vminit->data, vminit->length, fault) < 0 ||
-	    content_end(content, &inode->file.extents, &inode->file.extent_count, fault) < 0 ||
-	    tree_link(tree, tree->root, "vminit", inode, 0, fault) < 0) {
+	    content_end(content, &extents, &count, fault) < 0)
+		return -1;
+	inode = tree_inode_new(tree, INODE_TYPE_FILE, &meta);
+	tree_set_contents(tree, inode, vminit->length, extents, count);
+	if (tree_link(tree, tree->root, "vminit", inode, 0, fault) < 0) {
 		tree_drop(tree, inode);
 		return -1;
 	}

@@ -9,12 +9,18 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/opt.h"
 #include "base/rand.h"
 #include "boot.h"
+#include "digest.h"
 #include "ext4.h"
+#include "import.h"
 #include "limits.h"
+#include "oci.h"
 #include "progress.h"
+#include "sandbox.h"
+#include "tarball.h"
 #include "worker.h"
 
 static struct {
@@ -30,6 +36,52 @@ struct command {
 	int (*work)(void *context, int output_fd, struct fault *fault);
 	bool events;
 };
+
+/* ---- import ---- */
+
+/* A nameless file beside the output, for a compressed archive's plain form; gone with the process. */
+static int open_spool(int *ret_fd, struct fault *fault)
+{
+	_cleanup_free_ char *path = mem_printf("%s.spool", options.output);
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return fault_set_errno(fault, errno, "cannot create %s", path);
+	unlink(path);
+	*ret_fd = fd;
+	return 0;
+}
+
+/* Lets the library open what it opens on first use, then closes the door. */
+static int lock_in(struct fault *fault)
+{
+	digest_prepare();
+	return sandbox_enter(fault);
+}
+
+static int work_import(void *context, int output_fd, struct fault *fault)
+{
+	_cleanup_fd_ int spool_fd = -1;
+	struct import import = {
+		.archive_fd = STDIN_FILENO,
+		.output_fd = output_fd,
+		.architecture = oci_host_architecture(),
+		.limits = &limits_default,
+		.parent = getppid(),
+	};
+	int r;
+
+	if (import.architecture == NULL)
+		return fault_set(fault, FAULT_PLATFORM_UNSUPPORTED,
+				 "this host's architecture cannot run images");
+	r = tarball_needs_spool(import.archive_fd, fault);
+	if (r < 0 || (r > 0 && open_spool(&spool_fd, fault) < 0))
+		return -1;
+	import.spool_fd = spool_fd;
+	if (lock_in(fault) < 0)
+		return -1;
+	return import_run(&import, fault);
+}
 
 /* ---- disk ---- */
 
@@ -71,6 +123,11 @@ static int work_boot(void *context, int output_fd, struct fault *fault)
 		.value_name = "FILE", .help = "the file to make; it must not exist"                \
 	}
 
+static const struct opt import_opts[] = {
+	OPTION_OUTPUT,
+	OPT_END,
+};
+
 static const struct opt disk_opts[] = {
 	OPTION_OUTPUT,
 	{
@@ -100,6 +157,14 @@ static const struct opt boot_opts[] = {
 static const struct opt no_opts[] = {OPT_END};
 
 static const struct command commands[] = {
+	{
+		.name = "import",
+		.usage = "krun-image import --output FILE <ARCHIVE",
+		.about = "Makes an ext4 image of an OCI or docker archive.",
+		.opts = import_opts,
+		.work = work_import,
+		.events = true,
+	},
 	{
 		.name = "disk",
 		.usage = "krun-image disk --size-mib N --output FILE",

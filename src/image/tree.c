@@ -123,6 +123,7 @@ void tree_drop(struct tree *tree, struct inode *inode)
 		if (tree->release != NULL)
 			tree->release(tree->release_context, inode->file.extents,
 				      inode->file.extent_count);
+		tree->metadata_bytes -= inode->file.extent_count * sizeof(struct extent);
 		free(inode->file.extents);
 	}
 	if (inode->type == INODE_TYPE_SYMLINK) {
@@ -134,6 +135,23 @@ void tree_drop(struct tree *tree, struct inode *inode)
 	tree->inode_count--;
 	xattr_free_all(inode->meta.xattrs);
 	free(inode);
+}
+
+void tree_set_contents(struct tree *tree, struct inode *inode, uint64_t bytes,
+		       struct extent *extents, uint32_t extent_count)
+{
+	assert(inode->type == INODE_TYPE_FILE && inode->file.extents == NULL);
+	inode->file.bytes = bytes;
+	inode->file.extents = extents;
+	inode->file.extent_count = extent_count;
+	tree->metadata_bytes += extent_count * sizeof(struct extent);
+}
+
+void tree_set_target(struct tree *tree, struct inode *inode, const char *target)
+{
+	assert(inode->type == INODE_TYPE_SYMLINK && inode->symlink.target == NULL);
+	inode->symlink.target = mem_strdup(target);
+	tree->metadata_bytes += strlen(target);
 }
 
 void tree_set_meta(struct tree *tree, struct inode *inode, struct inode_meta *meta)

@@ -137,6 +137,11 @@ struct inode *tree_inode_new(struct tree *tree, enum inode_type type,
 			     struct inode_meta *meta) _must_check_;
 void tree_drop(struct tree *tree, struct inode *inode);
 
+/* What a new file or symlink holds; the extents become the inode's, the target is copied. */
+void tree_set_contents(struct tree *tree, struct inode *inode, uint64_t bytes,
+		       struct extent *extents, uint32_t extent_count);
+void tree_set_target(struct tree *tree, struct inode *inode, const char *target);
+
 /* Links the inode under a name that is not there yet. */
 int tree_link(struct tree *tree, struct inode *directory, const char *name, struct inode *inode,
 	      uint16_t layer, struct fault *fault) _must_check_;
