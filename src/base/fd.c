@@ -136,7 +136,7 @@ static int unix_address(const char *path, struct sockaddr_un *ret_address)
 
 	if (strlen(path) >= MIN(sizeof(address.sun_path), (size_t)FD_UNIX_PATH_BYTES_MAX))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	*ret_address = address;
 	return 0;
 }

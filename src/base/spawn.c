@@ -82,7 +82,7 @@ static int place_number(const struct spawn *spawn, const int *moved, int number)
 
 static int place_fds(const struct spawn *spawn, int above, int *error_fd)
 {
-	int moved[SPAWN_FDS_MAX], r;
+	int moved[SPAWN_FDS_MAX] = {0}, r;
 
 	*error_fd = fcntl(*error_fd, F_DUPFD_CLOEXEC, above + 1);
 	if (*error_fd < 0)

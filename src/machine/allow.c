@@ -29,7 +29,7 @@ static int cut(const char *text, struct parts *parts, struct err *err)
 
 	if (strlen(text) >= sizeof(parts->host))
 		return bad_rule(text, "is too long", err);
-	strcpy(host, text);
+	memcpy(host, text, strlen(text) + 1);
 	if (*host == '[') {
 		char *end = strchr(host, ']');
 

@@ -36,5 +36,7 @@ int wire_signal_parse(const char *text)
 
 const char *wire_signal_name(int number)
 {
-	return number > 0 && (size_t)number < NAME_COUNT ? names[number] : NULL;
+	if (number <= 0 || (size_t)number >= NAME_COUNT)
+		return NULL;
+	return names[number];
 }
