@@ -6,7 +6,7 @@
 
 const struct backend *const backends[] = {
 	//LK
-	//QM
+	&backend_qemu,
 	&backend_fake,
 	NULL,
 };

@@ -46,6 +46,9 @@ struct backend {
 	 */
 	int (*enter)(const struct plan *plan, struct err *err);
 
+	/* May be NULL. After its end, in the supervisor: takes away what it leaves in run_dir. */
+	void (*clean)(const struct plan *plan);
+
 	/*
 	 * Appends why the VM process ended with this wait status although the guest said nothing.
 	 * `messages` is what it printed on standard error.

@@ -6,7 +6,6 @@
 #include "backend.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,7 +19,7 @@ static int probe(const struct vmm_config *config, const struct host *host, struc
 	(void)host;
 	if (config->vminit_path == NULL || access(config->vminit_path, X_OK) < 0)
 		return err_set(err, ENOTSUP, "for tests only: needs a host build of vminit");
-	snprintf(note->text, sizeof(note->text), "for tests only");
+	err_set(note, ENOTSUP, "for tests only");
 	return 0;
 }
 

@@ -395,5 +395,7 @@ void parts_end(struct supervisor *s)
 	guest_drain(&s->guest);
 	sessions_end(&s->sessions, "the machine has ended");
 	net_end(&s->net);
+	if (s->backend != NULL && s->backend->clean != NULL)
+		s->backend->clean(&s->plan);
 	s->frames_fd = fd_close(s->frames_fd);
 }

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * QEMU: the same kernel, vminit and disks as with libkrun, virtio-mmio devices only. Used where
+ * libkrun is not; with KVM or HVF where these can be used, else by software emulation.
+ *
+ * x86_64 has `-M microvm`, which has room for 8 virtio devices and must be told acpi=off, or the
+ * kernel finds none of them. `thread=single`: with one thread for each processor the kernel's
+ * patching of itself races with translated code and some boots die. All channels are connected
+ * sockets that QEMU inherits; nothing is ever its standard input.
+ *
+ * Disks: /dev/vda is the boot disk with vminit, then the image and the machine's own disk.
+ */
+#include "backend.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "enter.h"
+#include "kernel.h"
+#include "virtiofsd.h"
+
+#define PRINTED_KERNEL      "KERNEL" /* in a printed plan: what kernel_cache() gives */
+#define MICROVM_DEVICES     8
+#define BOOT_DISK_NAME      "vminit-boot.ext4"
+#define FD_SHARE            (ENTER_FD_PORT + PLAN_SESSION_PORTS)
+#define CONSOLE_AND_CONTROL 2
+
+#define KERNEL_ARGUMENTS "quiet console=hvc0 panic=-1 root=/dev/vda rootfstype=ext4 ro init=/vminit"
+
+static void add(char ***argv, const char *option, char *value)
+{
+	strv_push(argv, option);
+	strv_push_take(argv, value);
+}
+
+/* In an option a comma ends a value unless it is doubled. */
+static char *escape(const char *path)
+{
+	char *escaped = mem_zalloc(2 * strlen(path) + 1), *to = escaped;
+
+	for (; *path != '\0'; path++) {
+		*to++ = *path;
+		if (*path == ',')
+			*to++ = ',';
+	}
+	return escaped;
+}
+
+static const char *accelerator(const struct host *host)
+{
+	return host->hypervisor == HOST_HYPERVISOR_NONE ? "tcg,thread=single"
+							: host_hypervisor_name(host->hypervisor);
+}
+
+static void add_machine(const struct plan *plan, char ***argv)
+{
+	const char *memory = plan->share_count > 0 ? ",memory-backend=ram" : "";
+
+	if (plan->host->arch == HOST_ARCH_X86_64)
+		add(argv, "-M", mem_printf("microvm,acpi=off,isa-serial=off%s", memory));
+	else
+		add(argv, "-M", mem_printf("virt%s", memory));
+	add(argv, "-accel", mem_strdup(accelerator(plan->host)));
+	add(argv, "-cpu",
+	    mem_strdup(plan->host->hypervisor == HOST_HYPERVISOR_NONE ? "max" : "host"));
+	add(argv, "-smp", mem_printf("%lld", plan->config->vcpus));
+	add(argv, "-m", mem_printf("%lldM", plan->config->memory_mib));
+	/* virtiofsd reads and writes the guest's memory itself. */
+	if (plan->share_count > 0)
+		add(argv, "-object",
+		    mem_printf("memory-backend-memfd,id=ram,size=%lldM,share=on",
+			       plan->config->memory_mib));
+	/* virtio 1: vhost-user-fs wants it everywhere, arm64's kernel too. */
+	if (plan->share_count > 0 || plan->host->arch == HOST_ARCH_AARCH64)
+		add(argv, "-global", mem_strdup("virtio-mmio.force-legacy=false"));
+}
+
+static void add_kernel(const struct plan *plan, const char *kernel, char ***argv)
+{
+	const char *reboot = plan->host->arch == HOST_ARCH_X86_64 ? " reboot=t" : "";
+
+	add(argv, "-kernel", mem_strdup(kernel));
+	add(argv, "-append", mem_printf("%s%s", KERNEL_ARGUMENTS, reboot));
+}
+
+static void add_port(char ***argv, const char *device, const char *id, int fd, const char *name)
+{
+	add(argv, "-chardev", mem_printf("socket,id=%s,fd=%d", id, fd));
+	add(argv, "-device",
+	    mem_printf("%s,chardev=%s%s%s", device, id, name[0] != '\0' ? ",name=" : "", name));
+}
+
+static void add_ports(char ***argv)
+{
+	char id[16], name[32];
+
+	add(argv, "-device",
+	    mem_printf("virtio-serial-device,max_ports=%d",
+		       PLAN_SESSION_PORTS + CONSOLE_AND_CONTROL));
+	add_port(argv, "virtconsole", "console", ENTER_FD_CONSOLE, "");
+	add_port(argv, "virtserialport", "control", ENTER_FD_CONTROL, "krun.control");
+	for (int i = 0; i < PLAN_SESSION_PORTS; i++) {
+		snprintf(id, sizeof(id), "session%d", i);
+		snprintf(name, sizeof(name), "krun.session.%d", i);
+		add_port(argv, "virtserialport", id, ENTER_FD_PORT + i, name);
+	}
+}
+
+static void add_disk(char ***argv, const char *id, const char *path, bool read_only)
+{
+	_cleanup_free_ char *escaped = escape(path);
+
+	add(argv, "-drive",
+	    mem_printf("if=none,id=%s,format=raw,readonly=%s,file=%s%s", id,
+		       read_only ? "on" : "off", escaped, read_only ? "" : ",discard=unmap"));
+	add(argv, "-device", mem_printf("virtio-blk-device,drive=%s", id));
+}
+
+static void add_disks(const struct plan *plan, char ***argv)
+{
+	add_disk(argv, "boot", plan->config->boot_disk_path, true);
+	if (plan->root_is_share)
+		return;
+	add_disk(argv, "image", plan->config->image_path, true);
+	add_disk(argv, "disk", plan->config->disk_path, false);
+}
+
+static void add_shares(const struct plan *plan, char ***argv)
+{
+	for (size_t i = 0; i < plan->share_count; i++) {
+		const char *tag = plan->shares[i].tag;
+
+		add(argv, "-chardev", mem_printf("socket,id=%s,fd=%d", tag, FD_SHARE + (int)i));
+		add(argv, "-device",
+		    mem_printf("vhost-user-fs-device,chardev=%s,tag=%s", tag, tag));
+	}
+}
+
+static void add_net(const struct plan *plan, char ***argv)
+{
+	if (!plan->has_net)
+		return;
+	add(argv, "-netdev",
+	    mem_printf("stream,id=net,server=off,addr.type=fd,addr.str=%d", ENTER_FD_NET));
+	add(argv, "-device", mem_printf("virtio-net-device,netdev=net,mac=%s", plan->config->mac));
+}
+
+static char **make_argv(const struct plan *plan, const char *program, const char *kernel)
+{
+	static const char *const plain[] = {"-nodefaults", "-no-user-config", "-display", "none",
+					    "-no-reboot"};
+	char **argv = NULL;
+
+	strv_push(&argv, program);
+	add_machine(plan, &argv);
+	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
+		strv_push(&argv, plain[i]);
+	add_kernel(plan, kernel, &argv);
+	add_ports(&argv);
+	add_disks(plan, &argv);
+	add_net(plan, &argv);
+	add_shares(plan, &argv);
+	return argv;
+}
+
+static char *program_name(const struct vmm_config *config, const struct host *host)
+{
+	if (config->qemu_path != NULL)
+		return mem_strdup(config->qemu_path);
+	return mem_printf("qemu-system-%s", host_arch_name(host->arch));
+}
+
+static int find_program(const struct vmm_config *config, const struct host *host, char **ret_path,
+			struct err *err)
+{
+	_cleanup_free_ char *name = program_name(config, host);
+
+	if (path_find_program(name, ret_path) >= 0)
+		return 0;
+	return err_set(err, ENOTSUP,
+		       "%s was not found: install QEMU (the package qemu-system-x86, "
+		       "qemu-system-arm or qemu)",
+		       name);
+}
+
+static int probe(const struct vmm_config *config, const struct host *host, struct err *note,
+		 struct err *err)
+{
+	_cleanup_free_ char *path = NULL, *library = NULL;
+	struct kernel_blob blob;
+	int r;
+
+	r = find_program(config, host, &path, err);
+	if (r >= 0)
+		r = kernel_open(config->libkrunfw_path, &blob, &library, err);
+	if (r >= 0 && host->hypervisor == HOST_HYPERVISOR_NONE)
+		err_set(note, ENOTSUP, "by software emulation, which is slow: %s",
+			host->why_none.text);
+	return r;
+}
+
+static int check_boot_disk(const struct plan *plan, struct err *err)
+{
+	struct stat st;
+
+	if (plan->config->boot_disk_path == NULL)
+		return err_set(err, EINVAL, "boot_disk_path is missing: QEMU boots from %s",
+			       BOOT_DISK_NAME);
+	if (stat(plan->config->boot_disk_path, &st) < 0)
+		return err_set_errno(err, errno, "boot disk '%s'", plan->config->boot_disk_path);
+	return 0;
+}
+
+static int check(const struct plan *plan, struct err *err)
+{
+	size_t disks = plan->root_is_share ? 1 : 3;
+	size_t devices = 1 + disks + plan->has_net + plan->share_count;
+	int r;
+
+	if (plan->host->arch == HOST_ARCH_X86_64 && devices > MICROVM_DEVICES)
+		return err_set(err, EINVAL,
+			       "the machine needs %zu virtio devices and QEMU's microvm has %d: it "
+			       "can have at most %zu volumes",
+			       devices, MICROVM_DEVICES,
+			       plan->config->volumes.count - (devices - MICROVM_DEVICES));
+	r = check_boot_disk(plan, err);
+	return r < 0 ? r : virtiofsd_check(plan, err);
+}
+
+static int print(const struct plan *plan, struct buf *out, struct err *err)
+{
+	_cleanup_free_ char *name = program_name(plan->config, plan->host);
+	_cleanup_strv_ char **argv = make_argv(plan, name, PRINTED_KERNEL);
+
+	for (char **arg = argv; *arg != NULL; arg++) {
+		if (buf_printf(out, "%s\n", *arg) < 0)
+			return err_set(err, ENOBUFS, "the plan is too long");
+	}
+	return 0;
+}
+
+static void fill_guest(const struct plan *plan, struct wire_config *config)
+{
+	if (!plan->root_is_share) {
+		config->lower_device = "/dev/vdb";
+		config->upper_device = "/dev/vdc";
+	}
+	config->session_ports = PLAN_SESSION_PORTS;
+}
+
+static int enter(const struct plan *plan, struct err *err)
+{
+	_cleanup_free_ char *program = NULL, *kernel = NULL;
+	_cleanup_strv_ char **argv = NULL;
+	int r;
+
+	r = find_program(plan->config, plan->host, &program, err);
+	if (r >= 0)
+		r = kernel_cache(plan->config->libkrunfw_path, plan->config->cache_dir,
+				 plan->host->arch, &kernel, err);
+	if (r >= 0)
+		r = virtiofsd_start(plan, FD_SHARE, err);
+	if (r >= 0)
+		r = enter_guard_exec(ENTER_FD_LINK, err);
+	if (r < 0)
+		return r;
+	argv = make_argv(plan, program, kernel);
+	enter_wait();
+	execv(program, argv);
+	return err_set_errno(err, errno, "cannot execute '%s'", program);
+}
+
+static void explain(int status, const struct tail *messages, struct buf *out)
+{
+	backend_explain_status("QEMU", status, messages, out);
+}
+
+const struct backend backend_qemu = {
+	.name = "qemu",
+	.automatic = true,
+	.console_socket = true,
+	.takes_frames = true,
+	.probe = probe,
+	.check = check,
+	.print = print,
+	.fill_guest = fill_guest,
+	.enter = enter,
+	.clean = virtiofsd_clean,
+	.explain = explain,
+};
