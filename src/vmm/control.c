@@ -310,7 +310,8 @@ int64_t control_deadline(const struct control *control)
 
 	for (const struct client *client = control->first; client != NULL; client = client->next) {
 		if (!client->over)
-			deadline_ms = MIN(deadline_ms, client->deadline_ms);
+			deadline_ms =
+				MIN(deadline_ms, MIN(client->deadline_ms, client->link.linger_ms));
 	}
 	return deadline_ms;
 }
@@ -322,6 +323,7 @@ void control_expire(struct control *control)
 	if (control->logged_at_ms <= now_ms)
 		tell_logged(control, now_ms);
 	for (struct client *client = control->first; client != NULL; client = client->next) {
+		link_expire(&client->link, now_ms);
 		if (client->over || client->deadline_ms > now_ms)
 			continue;
 		link_close(&client->link);

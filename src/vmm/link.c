@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
 
+/* How long a peer that was told the end may take to close. */
+#define LINGER_MS 2000
 /* How much link_drain() takes at most: all buffers of a socket pair several times over. */
 #define DRAIN_READS_MAX 256
 
@@ -20,6 +23,7 @@ void link_init(struct link *link, struct loop *loop, const struct link_calls *ca
 		.loop = loop,
 		.calls = calls,
 		.owner = owner,
+		.linger_ms = INT64_MAX,
 	};
 	buf_init(&link->in, WIRE_FRAME_BYTES_MAX);
 }
@@ -65,8 +69,14 @@ static void break_off(struct link *link, int error)
 
 static void update_events(struct link *link)
 {
-	link->watch.events = (short)((link->paused || link->closing ? 0 : POLLIN) |
+	link->watch.events = (short)((link->paused && !link->closing ? 0 : POLLIN) |
 				     (link->out.length > 0 ? POLLOUT : 0));
+}
+
+static void linger(struct link *link)
+{
+	(void)shutdown(link->watch.fd, SHUT_WR);
+	link->linger_ms = clock_monotonic_ms() + LINGER_MS;
 }
 
 static void consume_out(struct link *link, size_t written)
@@ -106,7 +116,7 @@ static void write_out(struct link *link, bool in_call)
 	if (in_call || link->out.length > 0)
 		return;
 	if (link->closing)
-		break_off(link, 0);
+		linger(link);
 	else if (link->calls->drained != NULL)
 		link->calls->drained(link);
 }
@@ -201,8 +211,17 @@ void link_finish(struct link *link)
 	if (!link_is_open(link) || link->closing)
 		return;
 	link->closing = true;
-	/* Also when nothing waits: POLLOUT comes at once, so `closed` is called from the loop. */
-	link->watch.events = POLLOUT;
+	if (link->out.length == 0)
+		linger(link);
+	update_events(link);
+}
+
+void link_expire(struct link *link, int64_t now_ms)
+{
+	if (link->linger_ms > now_ms)
+		return;
+	link->linger_ms = INT64_MAX;
+	break_off(link, 0);
 }
 
 /* Delivers every whole frame. A frame's function may pause or close the link. */
@@ -273,6 +292,8 @@ static int read_in(struct link *link)
 		break_off(link, n < 0 ? -errno : 0);
 		return -EPIPE;
 	}
+	if (link->closing)
+		return 1;
 	buf_commit(&link->in, (size_t)n);
 	r = deliver(link);
 	if (r < 0) {
@@ -290,7 +311,7 @@ static void on_ready(struct loop_watch *watch, short events)
 		write_out(link, false);
 	if (!link_is_open(link))
 		return;
-	if (link->paused || link->closing) {
+	if (link->paused && !link->closing) {
 		/* Unread data hides the end; whoever has closed both ways does not want it. */
 		if ((events & (POLLHUP | POLLERR | POLLNVAL)) != 0)
 			break_off(link, 0);

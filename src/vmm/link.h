@@ -37,10 +37,11 @@ struct link {
 	struct buf in, out;
 	const struct link_calls *calls;
 	void *owner;
-	bool paused;      /* link_pause(): nothing is read */
-	bool delivering;  /* a function of `calls` is running */
-	bool closing;     /* link_finish(): closed as soon as `out` is empty */
-	size_t data_head; /* in `out`: where the last frame begins if data may be added to it */
+	bool paused;       /* link_pause(): nothing is read */
+	bool delivering;   /* a function of `calls` is running */
+	bool closing;      /* link_finish(): what arrives is thrown away */
+	int64_t linger_ms; /* everything is written, the peer's end is awaited: until when */
+	size_t data_head;  /* in `out`: where the last frame begins if data may be added to it */
 	bool data_open;
 };
 
@@ -74,8 +75,13 @@ int link_send_raw(struct link *link, enum wire_type type, uint8_t stream, const 
  */
 void link_pause(struct link *link, bool paused);
 
-/* Reads nothing more, writes what is queued, then closes and calls `closed` with 0. */
+/*
+ * Delivers nothing more, writes what is queued, tells the peer the end and awaits its end, then closes
+ * and calls `closed` with 0. Closing at once would break what the peer is writing just now, and with
+ * it its reading. The owner calls link_expire() from `linger_ms` on, for a peer that stays.
+ */
 void link_finish(struct link *link);
+void link_expire(struct link *link, int64_t now_ms);
 
 /* Reads and delivers what has already arrived, up to the peer's end, without waiting. */
 void link_drain(struct link *link);

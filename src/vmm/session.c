@@ -468,7 +468,7 @@ int64_t sessions_deadline(const struct sessions *sessions)
 		deadline_ms = MIN(deadline_ms, s->deadline_ms);
 	for (const struct channel *c = sessions->channels; c != NULL; c = c->next) {
 		if (c->session == NULL && !c->over)
-			deadline_ms = MIN(deadline_ms, c->deadline_ms);
+			deadline_ms = MIN(deadline_ms, MIN(c->deadline_ms, c->link.linger_ms));
 	}
 	return deadline_ms;
 }
@@ -495,6 +495,7 @@ void sessions_expire(struct sessions *sessions)
 			expire_session(s);
 	}
 	for (struct channel *c = sessions->channels; c != NULL; c = c->next) {
+		link_expire(&c->link, now_ms);
 		if (c->session == NULL && !c->over && c->deadline_ms <= now_ms)
 			close_channel(c);
 	}
