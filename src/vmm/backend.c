@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 
 const struct backend *const backends[] = {
-	//LK
+	&backend_libkrun,
 	&backend_qemu,
 	&backend_fake,
 	NULL,

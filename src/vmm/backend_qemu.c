@@ -66,7 +66,12 @@ static void add_machine(const struct plan *plan, char ***argv)
 	if (plan->host->arch == HOST_ARCH_X86_64)
 		add(argv, "-M", mem_printf("microvm,acpi=off,isa-serial=off%s", memory));
 	else
-		add(argv, "-M", mem_printf("virt%s", memory));
+		/* The interrupt controller that KVM has: by default QEMU asks for an old one. */
+		add(argv, "-M",
+		    mem_printf("virt%s%s",
+			       plan->host->hypervisor == HOST_HYPERVISOR_KVM ? ",gic-version=host"
+									     : "",
+			       memory));
 	add(argv, "-accel", mem_strdup(accelerator(plan->host)));
 	add(argv, "-cpu",
 	    mem_strdup(plan->host->hypervisor == HOST_HYPERVISOR_NONE ? "max" : "host"));
