@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Turns docs/openapi.yaml into a C file that holds it as JSON.
+
+    embed_openapi.py INPUT.yaml OUTPUT.c
+
+Reads the part of YAML that the document keeps to, so that building needs nothing but Python: mappings and sequences by
+indentation, plain and quoted scalars, flow collections that are JSON, and literal (|) and folded (>) text. Whatever else is
+found is an error; a test compares the outcome with that of a whole YAML parser.
+"""
+
+import json
+import re
+import sys
+
+KEY = re.compile(r"""^("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s#"'\[\]{},&*!|>%@`-][^#]*?|\$ref)\s*:(?:\s+(.*))?$""")
+NUMBER = re.compile(r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$")
+
+
+class Reader:
+    def __init__(self, text):
+        self.lines = text.split("\n")
+        self.at = 0
+
+    def fail(self, what):
+        raise SystemExit(f"line {self.at + 1}: {what}: {self.lines[self.at] if self.at < len(self.lines) else 'end'}")
+
+    def peek(self):
+        """Indentation and text of the next line that says something; (-1, "") at the end."""
+        while self.at < len(self.lines):
+            line = self.lines[self.at]
+            text = line.strip()
+            if text and not text.startswith("#"):
+                if "\t" in line:
+                    self.fail("a tab")
+                return len(line) - len(line.lstrip(" ")), text
+            self.at += 1
+        return -1, ""
+
+    def block(self, indent):
+        _, text = self.peek()
+        return self.sequence(indent) if text.startswith("- ") or text == "-" else self.mapping(indent)
+
+    def mapping(self, indent):
+        result = {}
+        while True:
+            here, text = self.peek()
+            if here != indent or text.startswith("- "):
+                if here > indent:
+                    self.fail("unexpected indentation")
+                return result
+            match = KEY.match(text)
+            if not match:
+                self.fail("not a key")
+            key = match[1]
+            if key[0] in "\"'":
+                key = self.scalar(key)
+            if key in result:
+                self.fail("a key that is there already")
+            self.at += 1
+            result[key] = self.value(match[2] or "", indent)
+
+    def sequence(self, indent):
+        result = []
+        while True:
+            here, text = self.peek()
+            if here != indent or not (text.startswith("- ") or text == "-"):
+                if here > indent:
+                    self.fail("unexpected indentation")
+                return result
+            rest = text[2:].strip()
+            inner = indent + len(text) - len(text[1:].lstrip(" "))
+            if KEY.match(rest) and rest[0] not in "[{":
+                # "- key: value": the mapping begins on this line.
+                line = self.lines[self.at]
+                self.lines[self.at] = " " * inner + line[line.index("-") + 1 :].lstrip(" ")
+                result.append(self.mapping(inner))
+            else:
+                self.at += 1
+                result.append(self.value(rest, indent))
+
+    def value(self, text, indent):
+        if text in ("|", ">", "|-", ">-"):
+            return self.text(text, indent)
+        if text == "":
+            here, next_text = self.peek()
+            is_sequence = next_text.startswith("- ")
+            if here > indent or (here == indent and is_sequence):
+                return self.block(here)
+            return None
+        if text[0] in "[{":
+            return self.flow(text)
+        return self.scalar(text)
+
+    def flow(self, text):
+        """A flow collection; it may go on over lines. Its plain scalars are quoted, then it is JSON."""
+        while True:
+            quoted = re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0], text)
+            try:
+                return json.loads(quote_plain(quoted))
+            except ValueError:
+                if self.at >= len(self.lines) or text.count("[") + text.count("{") <= text.count("]") + text.count("}"):
+                    self.fail(f"not a flow collection: {text}")
+                text += " " + self.lines[self.at].strip()
+                self.at += 1
+
+    def text(self, style, indent):
+        lines = []
+        inner = None
+        while self.at < len(self.lines):
+            line = self.lines[self.at]
+            here = len(line) - len(line.lstrip(" "))
+            if line.strip() and here <= indent:
+                break
+            if line.strip() and inner is None:
+                inner = here
+            lines.append(line[inner:].rstrip() if inner is not None else "")
+            self.at += 1
+        while lines and not lines[-1]:
+            lines.pop()
+        if style[0] == "|":
+            joined = "\n".join(lines)
+        else:
+            joined = re.sub(r"(?<!\n)\n(?!\n)", " ", "\n".join(lines)).replace("\n\n", "\n")
+        return joined + ("" if style.endswith("-") else "\n")
+
+    def scalar(self, text):
+        if text[0] == '"':
+            return json.loads(text)
+        if text[0] == "'":
+            if not text.endswith("'") or len(text) < 2:
+                self.fail("an unended quote")
+            return text[1:-1].replace("''", "'")
+        text = re.sub(r"\s+#.*$", "", text)
+        if text[0] in "&*!%@`" or ": " in text:
+            self.fail("YAML beyond what is read here")
+        if text in ("true", "false"):
+            return text == "true"
+        if text in ("null", "~"):
+            return None
+        if NUMBER.match(text):
+            return json.loads(text)
+        return text
+
+
+def quote_plain(text):
+    """[a, b: c] with its plain words in quotes."""
+    out = []
+    for part in re.split(r'("(?:[^"\\]|\\.)*")', text):
+        if part.startswith('"'):
+            out.append(part)
+            continue
+        for word in re.split(r"([\[\]{},]|:\s)", part):
+            stripped = word.strip()
+            plain = stripped and not re.match(r"^([\[\]{},:]|true|false|null|-?[0-9.]+)$", stripped)
+            out.append(json.dumps(stripped) if plain else word)
+    return "".join(out)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        reader = Reader(file.read())
+    document = reader.block(0)
+    if reader.peek()[0] >= 0:
+        reader.fail("more than one document")
+    return document
+
+
+def main():
+    source, target = sys.argv[1:]
+    data = json.dumps(read(source), ensure_ascii=False, separators=(",", ":")).encode()
+    rows = [", ".join(str(byte) for byte in data[i : i + 24]) for i in range(0, len(data), 24)]
+    with open(target, "w", encoding="ascii") as file:
+        file.write('/* Made from docs/openapi.yaml by the build. */\n#include "openapi.h"\n\n')
+        file.write("const char openapi_json[] = {\n\t" + ",\n\t".join(rows) + ", 0,\n};\n")
+        file.write("const size_t openapi_json_length = sizeof(openapi_json) - 1;\n")
+
+
+if __name__ == "__main__":
+    main()
