@@ -18,7 +18,7 @@ void dns_init(struct dns *dns, struct policy *policy, const struct resolvers *re
 	dns->first = 0;
 	dns->output = output;
 	dns->opaque = opaque;
-	dns->refused = 0;
+	dns->refused = dns->asked = 0;
 	for (size_t i = 0; i < DNS_QUERIES_MAX; i++)
 		dns->queries[i].fd = -1;
 }
@@ -166,7 +166,7 @@ static struct dns_query *find_place(struct dns *dns, bool is_ip6, uint16_t guest
 		    query->question.id == id)
 			return NULL;
 		if (best == NULL || (query->fd < 0 && best->fd >= 0) ||
-		    (query->fd >= 0 && best->fd >= 0 && query->begun_ms < best->begun_ms))
+		    (query->fd >= 0 && best->fd >= 0 && query->number < best->number))
 			best = query;
 	}
 	return best;
@@ -195,7 +195,7 @@ void dns_input(struct dns *dns, bool is_ip6, uint16_t guest_port, const uint8_t 
 	query->question = question;
 	query->server = dns->first;
 	query->tries = 0;
-	query->begun_ms = now_ms;
+	query->number = dns->asked++;
 	ask(dns, query, now_ms);
 }
 

@@ -36,7 +36,8 @@ struct dns_query {
 	uint16_t id; /* towards the resolver */
 	size_t server;
 	unsigned tries;
-	int64_t begun_ms, deadline_ms;
+	uint64_t number; /* of the question, counted from the start */
+	int64_t deadline_ms;
 	struct dns_question question;
 };
 
@@ -47,6 +48,7 @@ struct dns {
 	dns_output_fn output;
 	void *opaque;
 	uint64_t refused; /* names */
+	uint64_t asked;
 	struct dns_query queries[DNS_QUERIES_MAX];
 };
 
