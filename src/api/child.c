@@ -60,6 +60,8 @@ int children_init(struct server *server)
 		free(children);
 		return r;
 	}
+	/* Waiting for children alone is no reason to stay. */
+	uv_unref((uv_handle_t *)&children->signal);
 	children->signal.data = children;
 	server->children = children;
 	return 0;

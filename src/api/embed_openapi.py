@@ -92,16 +92,38 @@ class Reader:
         return self.scalar(text)
 
     def flow(self, text):
-        """A flow collection; it may go on over lines. Its plain scalars are quoted, then it is JSON."""
-        while True:
-            quoted = re.sub(r'"(?:[^"\\]|\\.)*"', lambda m: m[0], text)
-            try:
-                return json.loads(quote_plain(quoted))
-            except ValueError:
-                if self.at >= len(self.lines) or text.count("[") + text.count("{") <= text.count("]") + text.count("}"):
-                    self.fail(f"not a flow collection: {text}")
-                text += " " + self.lines[self.at].strip()
-                self.at += 1
+        """A flow collection on one line."""
+        value, rest = self.flow_value(text)
+        if rest.strip() and not rest.strip().startswith("#"):
+            self.fail("something behind a flow collection")
+        return value
+
+    def flow_value(self, text):
+        """The value at the beginning, and the text behind it."""
+        text = text.lstrip()
+        if text[:1] in ("[", "{"):
+            return self.flow_items(text[1:], {"[": "]", "{": "}"}[text[0]])
+        match = re.match(r"""("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|(?:[^,\[\]{}:]|:(?! ))+)""", text)
+        if not match:
+            self.fail("not a flow collection")
+        return self.scalar(match[1].strip()), text[match.end() :].lstrip()
+
+    def flow_items(self, text, end):
+        result = [] if end == "]" else {}
+        while not (text := text.lstrip()).startswith(end):
+            value, text = self.flow_value(text)
+            if end == "}":
+                if not text.startswith(": ") or value in result:
+                    self.fail("not a flow mapping")
+                result[value], text = self.flow_value(text[2:])
+            else:
+                result.append(value)
+            text = text.lstrip()
+            if text.startswith(","):
+                text = text[1:]
+            elif not text.startswith(end):
+                self.fail("not a flow collection")
+        return result, text[1:]
 
     def text(self, style, indent):
         lines = []
@@ -140,20 +162,6 @@ class Reader:
         if NUMBER.match(text):
             return json.loads(text)
         return text
-
-
-def quote_plain(text):
-    """[a, b: c] with its plain words in quotes."""
-    out = []
-    for part in re.split(r'("(?:[^"\\]|\\.)*")', text):
-        if part.startswith('"'):
-            out.append(part)
-            continue
-        for word in re.split(r"([\[\]{},]|:\s)", part):
-            stripped = word.strip()
-            plain = stripped and not re.match(r"^([\[\]{},:]|true|false|null|-?[0-9.]+)$", stripped)
-            out.append(json.dumps(stripped) if plain else word)
-    return "".join(out)
 
 
 def read(path):

@@ -279,6 +279,7 @@ static void done_server(struct server *server)
 	if (server->turns != NULL)
 		turns_done(server);
 	children_done(server);
+	uv_run(server->loop, UV_RUN_NOWAIT); /* calls back for what was closed */
 	store_close(server->store);
 	free(server->machines_dir);
 	free(server->images_dir);
