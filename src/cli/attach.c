@@ -269,15 +269,10 @@ static int step_stop(struct attach *attach, struct err *err)
 
 static int read_end(struct attach *attach, json_t **ret_machine, struct err *err)
 {
-	_cleanup_free_ char *path =
-		client_path("/v1/machines/%s/wait?state=stopped&timeout=60", attach->id);
-	struct client_request request = {.method = "GET",
-					 .path = path,
-					 .timeout_ms = (END_TIMEOUT_S + 10) * 1000};
 	int r;
 
 	for (;;) {
-		r = client_json(attach->client, &request, ret_machine, err);
+		r = machines_await_end(attach->client, attach->id, END_TIMEOUT_S, ret_machine, err);
 		if (r >= 0)
 			return 0;
 		r = note_failure(attach, r, err);

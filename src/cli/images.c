@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/mem.h"
@@ -19,31 +20,92 @@
 /* Writing a large image takes the server a while in which it says little. */
 #define UPLOAD_IDLE_S         600
 #define FIRST_BYTE_TIMEOUT_MS 600000
+/* The last line has the image's configuration in it. */
+#define LINE_BYTES_MAX (4 * 1024 * 1024)
 
 /* ---- upload ---- */
 
-struct source {
+/* An upload: the archive on its way there, and the lines that come back meanwhile. */
+struct transfer {
 	const struct images_upload *upload;
-	struct err err; /* of finish() */
+	struct err err;   /* of finish(), or what the last line says */
+	struct buf line;  /* not whole yet */
+	json_t *image;    /* once the last line has come */
+	bool is_terminal; /* somebody watches */
 };
 
 static ssize_t read_source(void *user, char *data, size_t length)
 {
-	struct source *source = user;
+	struct transfer *transfer = user;
 	ssize_t n;
 	int r;
 
 	do {
-		n = read(source->upload->fd, data, length);
+		n = read(transfer->upload->fd, data, length);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	if (n == 0 && source->upload->finish != NULL) {
-		r = source->upload->finish(source->upload->user, &source->err);
+	if (n == 0 && transfer->upload->finish != NULL) {
+		r = transfer->upload->finish(transfer->upload->user, &transfer->err);
 		if (r < 0)
 			return r;
 	}
 	return n;
+}
+
+static void show_layer(const struct transfer *transfer, json_t *event)
+{
+	json_int_t index = json_integer_value(json_object_get(event, "index"));
+	json_int_t count = json_integer_value(json_object_get(event, "count"));
+
+	if (transfer->is_terminal)
+		fprintf(stderr, "\r%s: layer %lld of %lld%s", cli_program, (long long)index,
+			(long long)count, index >= count ? "\n" : "");
+}
+
+static int take_line(struct transfer *transfer, const char *line, size_t length)
+{
+	_cleanup_json_ json_t *event = NULL;
+	const char *name;
+
+	if (json_parse(line, length, &event, &transfer->err) < 0)
+		return -EBADMSG;
+	name = cli_text(event, "event");
+	if (strcmp(name, "layer") == 0) {
+		show_layer(transfer, event);
+	} else if (strcmp(name, "error") == 0) {
+		err_set(&transfer->err, EIO, "%s", cli_text(event, "error"));
+	} else if (strcmp(name, "done") == 0 && json_object_get(event, "image") != NULL) {
+		json_decref(transfer->image);
+		transfer->image = json_incref(json_object_get(event, "image"));
+	}
+	return 0;
+}
+
+static int take_lines(void *user, const char *data, size_t length)
+{
+	struct transfer *transfer = user;
+	int r;
+
+	while (length > 0) {
+		const char *newline = memchr(data, '\n', length);
+		size_t part = newline != NULL ? (size_t)(newline - data) : length;
+
+		r = buf_append(&transfer->line, data, part);
+		if (r < 0)
+			return r;
+		if (newline == NULL)
+			return 0;
+		if (transfer->line.length > 0) {
+			r = take_line(transfer, transfer->line.data, transfer->line.length);
+			if (r < 0)
+				return r;
+		}
+		buf_clear(&transfer->line);
+		data += part + 1;
+		length -= part + 1;
+	}
+	return 0;
 }
 
 /*
@@ -63,33 +125,51 @@ static int await_archive(int fd, struct err *err)
 	return n > 0 ? 0 : err_set(err, ETIME, "no archive came within 10 minutes");
 }
 
-int images_upload(struct client *client, const struct images_upload *upload, json_t **ret_image,
-		  struct err *err)
+static int send(struct client *client, struct transfer *transfer, struct err *err)
 {
-	struct source source = {.upload = upload};
-	struct client_request request = {
-		.method = "POST",
-		.source = read_source,
-		.source_bytes = -1,
-		.user = &source,
-		.timeout_ms = -1,
-		.idle_s = UPLOAD_IDLE_S,
-	};
+	const struct images_upload *upload = transfer->upload;
 	_cleanup_free_ char *path = upload->name != NULL
 					    ? client_path("/v1/images?name=%s", upload->name)
 					    : mem_strdup("/v1/images");
+	struct client_request request = {
+		.method = "POST",
+		.path = path,
+		.accept = "application/x-ndjson",
+		.source = read_source,
+		.source_bytes = -1,
+		.sink = take_lines,
+		.user = transfer,
+		.timeout_ms = -1,
+		.idle_s = UPLOAD_IDLE_S,
+	};
 	struct stat st;
 	int r;
 
-	request.path = path;
 	r = await_archive(upload->fd, err);
 	if (r < 0)
 		return r;
 	if (fstat(upload->fd, &st) == 0 && S_ISREG(st.st_mode))
 		request.source_bytes = st.st_size - lseek(upload->fd, 0, SEEK_CUR);
-	r = client_json(client, &request, ret_image, err);
-	if (r < 0 && source.err.errnum != 0)
-		return err_set(err, source.err.errnum, "%s", source.err.text);
+	return client_do(client, &request, NULL, err);
+}
+
+int images_upload(struct client *client, const struct images_upload *upload, json_t **ret_image,
+		  struct err *err)
+{
+	struct transfer transfer = {.upload = upload, .is_terminal = isatty(STDERR_FILENO)};
+	int r;
+
+	buf_init(&transfer.line, LINE_BYTES_MAX);
+	r = send(client, &transfer, err);
+	buf_done(&transfer.line);
+	if (r >= 0 && transfer.image == NULL && transfer.err.errnum == 0)
+		err_set(&transfer.err, EIO, "%s did not say how the import ended",
+			client_name(client));
+	if (transfer.err.errnum != 0)
+		r = err_set(err, transfer.err.errnum, "%s", transfer.err.text);
+	if (r >= 0)
+		*ret_image = take_ptr(transfer.image);
+	json_decref(transfer.image);
 	return r;
 }
 

@@ -82,7 +82,7 @@ int command_stop(char **argv, struct err *err)
 		{'s', "signal", OPT_TYPE_STRING, &stop.signal, "SIGNAL",
 		 "what the workload is sent (the machine's stop signal)"},
 		{'t', "timeout", OPT_TYPE_INT, &stop.timeout_s, "S",
-		 "seconds until it is killed (the machine's own)", 0, 86400},
+		 "seconds until it is killed (the machine's own)", 0, 3600},
 		CLI_SERVER_OPTS,
 		OPT_END,
 	};

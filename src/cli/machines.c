@@ -12,6 +12,8 @@
 
 #define QUERY_BYTES_MAX (256 * 1024)
 #define BODY_BYTES_MAX  4096
+/* What the server may take to answer beyond what it was told to wait. */
+#define ANSWER_SLACK_S 15
 /* A server that keeps giving pages is not one. */
 #define PAGES_MAX 10000
 
@@ -136,6 +138,24 @@ int machines_remove(struct client *client, const char *name, bool force, struct 
 	struct client_request request = {.method = "DELETE", .path = path, .timeout_ms = 60000};
 
 	return client_do(client, &request, NULL, err);
+}
+
+int machines_await_end(struct client *client, const char *name, long long timeout_s,
+		       json_t **ret_machine, struct err *err)
+{
+	_cleanup_free_ char *seconds = mem_printf("%lld", timeout_s);
+	_cleanup_free_ char *path =
+		client_path("/v1/machines/%s/wait?state=stopped&timeout=%s", name, seconds);
+	struct client_request request = {
+		.method = "GET",
+		.path = path,
+		.timeout_ms = (timeout_s + ANSWER_SLACK_S) * 1000,
+	};
+	int r;
+
+	r = client_json(client, &request, ret_machine, err);
+	/* One that has failed will never have stopped, which is a conflict to the server. */
+	return r == -EBUSY ? machines_get(client, name, ret_machine, err) : r;
 }
 
 int machines_exit_code(json_t *machine)

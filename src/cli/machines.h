@@ -16,7 +16,7 @@ int machines_get(struct client *client, const char *name, json_t **ret_machine,
 		 struct err *err) _must_check_;
 
 /* Longest that machines_stop() waits beyond the time the workload is given. */
-#define MACHINES_STOP_SLACK_S 30
+#define MACHINES_STOP_SLACK_S 75
 
 /* What a stop asks for; signal NULL and timeout_s < 0: what the machine's config says. */
 struct machines_stop {
@@ -31,6 +31,13 @@ int machines_stop(struct client *client, const char *name, const struct machines
 
 int machines_remove(struct client *client, const char *name, bool force,
 		    struct err *err) _must_check_;
+
+/*
+ * Waits until the machine is at rest, stopped or failed, at most `timeout_s`: -ETIMEDOUT then. Longer
+ * waits than a server grants are several calls of this.
+ */
+int machines_await_end(struct client *client, const char *name, long long timeout_s,
+		       json_t **ret_machine, struct err *err) _must_check_;
 
 /*
  * Exit code of a machine that is over, as a shell has it: 128 + signal for a signal; 125 where there

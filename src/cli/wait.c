@@ -24,6 +24,8 @@ static int wait_once(struct client *client, const char *name, const char *state,
 	_cleanup_free_ char *path =
 		client_path("/v1/machines/%s/wait?state=%s&timeout=%s", name, state, timeout);
 
+	if (strcmp(state, "stopped") == 0)
+		return machines_await_end(client, name, seconds, ret_machine, err);
 	return client_json(client,
 			   &(struct client_request){
 				   .method = "GET",
@@ -60,8 +62,11 @@ static int wait_one(struct client *client, const char *name, void *user, struct 
 	int r;
 
 	r = wait_for(client, name, wait, &machine, err);
-	if (r < 0)
+	if (r < 0 && !(r == -ENOENT && strcmp(wait->state, "deleted") == 0))
 		return r;
+	if (strcmp(cli_text(machine, "state"), "failed") == 0)
+		cli_say("machine %s failed: %s", cli_text(machine, "name"),
+			cli_text(machine, "status_reason"));
 	if (strcmp(wait->state, "stopped") == 0)
 		printf("%d\n", machines_exit_code(machine));
 	else
