@@ -34,7 +34,8 @@ struct writer {
 	uint32_t inode_count;
 	uint64_t next_block;    /* first that neither contents nor anything placed here has */
 	uint64_t placed_blocks; /* directories and symlinks */
-	uint64_t spare_blocks;  /* what libext2fs may need */
+	uint64_t placed_end;
+	uint64_t spare_blocks; /* what libext2fs may need */
 	struct fault *fault;
 };
 
@@ -144,13 +145,18 @@ static void mark_used(struct writer *w, uint64_t block, uint64_t blocks)
 	}
 }
 
+/* Hands out blocks that are marked as used already. */
 static uint64_t place(struct writer *w, uint64_t blocks)
 {
 	uint64_t first = w->next_block;
 
-	mark_used(w, first, blocks);
 	w->next_block += blocks;
 	return first;
+}
+
+static uint64_t table_blocks(ext2_filsys fs)
+{
+	return (uint64_t)fs->group_desc_count * (2 + fs->inode_blocks_per_group);
 }
 
 static void place_tables(struct writer *w)
@@ -178,6 +184,9 @@ static int lay_out(struct writer *w, int fd, const struct ext4_identity *identit
 	if (ext2fs_blocks_count(w->fs->super) != blocks ||
 	    w->fs->desc_blocks >= CONTENT_FIRST_BLOCK)
 		return fault_set(w->fault, FAULT_INTERNAL, "the file system cannot be laid out");
+	/* All at once and before libext2fs allocates anything: what is placed later is not free. */
+	w->placed_end = w->next_block + table_blocks(w->fs) + w->placed_blocks;
+	mark_used(w, w->next_block, w->placed_end - w->next_block);
 	place_tables(w);
 	for (uint32_t i = 0; i < w->inode_count; i++) {
 		const struct inode *inode = w->inodes[i];
@@ -491,6 +500,7 @@ static int write_all(struct writer *w, int fd, const struct ext4_identity *ident
 		if (write_inode(w, w->inodes[i]) < 0)
 			return -1;
 	}
+	assert(w->next_block == w->placed_end);
 	return 0;
 }
 
