@@ -27,7 +27,7 @@
 #define UPPER STAGE "/upper"
 #define ROOT  STAGE "/root"
 
-#define DISK_TIMEOUT_NS (5 * NS_PER_S)
+#define DISK_TIMEOUT_NS (2 * NS_PER_S)
 
 struct file_system {
 	const char *type;

@@ -98,13 +98,16 @@ void workload_watch(struct loop *loop)
 {
 	size_t room = 0;
 
+	loop_watch(loop, process.status_fd, POLLIN, on_status, NULL);
+	/* READY comes before all output. */
+	if (process.state == PROCESS_STARTING)
+		return;
 	if (!control->ended)
 		channel_data_begin(control, &room);
 	if (room > 0 || control->ended) {
 		loop_watch(loop, process.out_fd, POLLIN, on_stdout, NULL);
 		loop_watch(loop, process.err_fd, POLLIN, on_stderr, NULL);
 	}
-	loop_watch(loop, process.status_fd, POLLIN, on_status, NULL);
 }
 
 bool workload_is_drained(void)
