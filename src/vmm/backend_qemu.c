@@ -26,10 +26,11 @@
 #include "kernel.h"
 #include "virtiofsd.h"
 
-#define PRINTED_KERNEL      "KERNEL" /* in a printed plan: what kernel_cache() gives */
-#define MICROVM_DEVICES     8
-#define BOOT_DISK_NAME      "vminit-boot.ext4"
-#define FD_SHARE            (ENTER_FD_PORT + PLAN_SESSION_PORTS)
+#define PRINTED_KERNEL  "KERNEL" /* in a printed plan: what kernel_cache() gives */
+#define MICROVM_DEVICES 8
+#define BOOT_DISK_NAME  "vminit-boot.ext4"
+/* QEMU's connections to virtiofsd: far above what is open here. */
+#define FD_SHARE            100
 #define CONSOLE_AND_CONTROL 2
 
 #define KERNEL_ARGUMENTS "quiet console=hvc0 panic=-1 root=/dev/vda rootfstype=ext4 ro init=/vminit"
@@ -128,13 +129,24 @@ static void add_disk(char ***argv, const char *id, const char *path, bool read_o
 	add(argv, "-device", mem_printf("virtio-blk-device,drive=%s", id));
 }
 
+/* The kernel names the disks as it finds them: on microvm the first one first, on virt the last. */
 static void add_disks(const struct plan *plan, char ***argv)
 {
-	add_disk(argv, "boot", plan->config->boot_disk_path, true);
-	if (plan->root_is_share)
-		return;
-	add_disk(argv, "image", plan->config->image_path, true);
-	add_disk(argv, "disk", plan->config->disk_path, false);
+	const struct {
+		const char *id, *path;
+		bool read_only;
+	} disks[] = {
+		{"boot", plan->config->boot_disk_path, true},
+		{"image", plan->config->image_path, true},
+		{"disk", plan->config->disk_path, false},
+	};
+	size_t count = plan->root_is_share ? 1 : ARRAY_SIZE(disks);
+
+	for (size_t i = 0; i < count; i++) {
+		size_t at = plan->host->arch == HOST_ARCH_AARCH64 ? count - 1 - i : i;
+
+		add_disk(argv, disks[at].id, disks[at].path, disks[at].read_only);
+	}
 }
 
 static void add_shares(const struct plan *plan, char ***argv)

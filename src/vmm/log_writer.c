@@ -216,6 +216,9 @@ void log_writer_add(struct log_writer *log, enum log_stream stream, const void *
 			keep_partial(log, stream, p, bytes);
 			break;
 		}
+		/* A terminal's lines end in two characters. */
+		if (stream == LOG_STREAM_CONSOLE && bytes > 0 && p[bytes - 1] == '\r')
+			bytes--;
 		put_line(log, stream, false, p, bytes);
 		p = newline + 1;
 	}

@@ -6,6 +6,7 @@
  */
 #include "virtiofsd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -208,8 +209,10 @@ static char **make_argv(const struct daemon *program, const char *source, bool r
 			strv_push(&argv, "--readonly");
 	} else {
 		strv_push(&argv, "-o");
-		strv_push_take(&argv,
-			       mem_printf("source=%s,sandbox=chroot,xattr,cache=auto", source));
+		strv_push_take(
+			&argv,
+			mem_printf("source=%s,sandbox=chroot,xattr,cache=auto,log_level=warn",
+				   source));
 		strv_push(&argv, "-f");
 	}
 	return argv;
@@ -269,6 +272,7 @@ static int start_one(const struct plan *plan, const struct daemon *program, size
 	r = spawn_program(&spawn, &pid, err);
 	if (r < 0)
 		return r;
+	assert(connection < fd);
 	/* dup2 leaves out close-on-exec: QEMU inherits it. */
 	return dup2(connection, fd) < 0 ? err_set_errno(err, errno, "cannot place a descriptor")
 					: 0;
