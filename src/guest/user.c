@@ -135,7 +135,7 @@ static bool find_user(const char *path, const char *wanted, struct user *user,
 		found = true;
 		user->uid = (uid_t)uid;
 		user->gid = (gid_t)gid;
-		if (strlen(fields[5]) < sizeof(user->home))
+		if (fields[5][0] != '\0' && strlen(fields[5]) < sizeof(user->home))
 			strcpy(user->home, fields[5]);
 		if (strlen(fields[0]) <= USER_NAME_BYTES)
 			strcpy(ret_name, fields[0]);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts under test expect to be linked with, and never call in these tests. */
+#include <stdlib.h>
+
+#include "guest/platform.h"
+
+void control_warn(const char *format, ...)
+{
+	(void)format;
+	abort();
+}
+
+void platform_child_enter(enum process_kind kind)
+{
+	(void)kind;
+	abort();
+}
+
+const char *platform_default_user(void)
+{
+	abort();
+}
