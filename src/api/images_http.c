@@ -140,10 +140,10 @@ static void on_progress(void *user, const char *line, size_t length)
 	struct request *request = user;
 	_cleanup_buf_ struct buf out;
 
+	buf_init(&out, 2 * IMAGE_EVENT_BYTES_MAX);
 	if (!request->wants_ndjson)
 		return;
 	begin_stream(request);
-	buf_init(&out, 2 * IMAGE_EVENT_BYTES_MAX);
 	if (buf_append(&out, line, length) >= 0 && buf_append_char(&out, '\n') >= 0)
 		stream_write(request, out.data, out.length);
 }

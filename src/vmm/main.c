@@ -175,13 +175,13 @@ static int probe(void)
 	struct jsonw w;
 	struct err err;
 
+	buf_init(&out, PRINT_BYTES_MAX);
 	if (host_detect(&host, &err) < 0)
 		return fail(&err);
 	vmm_config_init(&config);
 	config.libkrun_path = mem_strdup_or_null(options.libkrun_path);
 	config.libkrunfw_path = mem_strdup_or_null(options.libkrunfw_path);
 	config.qemu_path = mem_strdup_or_null(options.qemu_path);
-	buf_init(&out, PRINT_BYTES_MAX);
 	jsonw_init(&w, &out);
 	jsonw_array_begin(&w, NULL);
 	for (size_t i = 0; backends[i] != NULL; i++) {
