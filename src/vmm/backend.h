@@ -15,8 +15,9 @@
 
 struct backend {
 	const char *name;
-	bool automatic; /* "auto" may choose it */
-	bool listens;   /* the guest dials run_dir/s for a session; else sessions have ports */
+	bool automatic;        /* "auto" may choose it */
+	bool needs_hypervisor; /* no emulation */
+	bool listens; /* the guest dials run_dir/s for a session; else sessions have ports */
 	bool control_by_path; /* the guest dials run_dir/g; else it has ENTER_FD_CONTROL */
 	bool console_socket;  /* ENTER_FD_CONSOLE is a socket; else a pipe */
 	bool takes_frames;    /* ENTER_FD_NET is used */

@@ -34,7 +34,8 @@
 #define FEATURE_NET    0
 #define FEATURE_BLK    1
 
-#define LOG_LEVEL_WARNINGS 2
+/* Its warnings tell of every session; why a VM could not be built or run is an error. */
+#define LOG_LEVEL_ERRORS   1
 #define LOG_STYLE_PLAIN    2
 #define LOG_NO_ENVIRONMENT 1
 
@@ -371,7 +372,7 @@ static int print(const struct plan *plan, struct buf *out, struct err *err)
 	int r;
 
 	make_calls(plan, NULL, 0, &calls);
-	r = buf_printf(out, "krun_init_log(2, %d, %d, %d)\nkrun_create_ctx()\n", LOG_LEVEL_WARNINGS,
+	r = buf_printf(out, "krun_init_log(2, %d, %d, %d)\nkrun_create_ctx()\n", LOG_LEVEL_ERRORS,
 		       LOG_STYLE_PLAIN, LOG_NO_ENVIRONMENT);
 	for (size_t i = 0; r >= 0 && i < calls.count; i++)
 		r = print_call(&calls.items[i], out);
@@ -546,7 +547,7 @@ static int start_log(void *library, struct err *err)
 	*(void **)&init_log = dlsym(library, "krun_init_log");
 	if (init_log == NULL)
 		return err_set(err, ENOTSUP, "this libkrun has no krun_init_log");
-	r = init_log(STDERR_FILENO, LOG_LEVEL_WARNINGS, LOG_STYLE_PLAIN, LOG_NO_ENVIRONMENT);
+	r = init_log(STDERR_FILENO, LOG_LEVEL_ERRORS, LOG_STYLE_PLAIN, LOG_NO_ENVIRONMENT);
 	return r < 0 ? explain_call("krun_init_log", r, err) : 0;
 }
 
@@ -641,6 +642,7 @@ static void explain(int status, const struct tail *messages, struct buf *out)
 const struct backend backend_libkrun = {
 	.name = "libkrun",
 	.automatic = true,
+	.needs_hypervisor = true,
 	.listens = true,
 	.control_by_path = true,
 	.takes_frames = true,

@@ -279,7 +279,7 @@ static void finish(struct supervisor *s)
 	enum machine_state state;
 	struct err err;
 
-	if (s->next_backend && !s->stop_asked && !s->kill_asked) {
+	if (s->next_reason.length > 0 && !s->stop_asked && !s->kill_asked) {
 		if (parts_start_next(s, &err) >= 0) {
 			if (!s->plan.has_net || s->net.ready)
 				go(s);
@@ -448,9 +448,10 @@ static void init(struct supervisor *s, const struct vmm_config *config,
 		.clock_check_ms = INT64_MAX,
 	};
 	s->deadline_ms = s->started_ms + config->ready_timeout_s * 1000;
-	buf_init(&s->failure, ERR_TEXT_BYTES_MAX);
+	buf_init(&s->failure, 2 * ERR_TEXT_BYTES_MAX);
 	buf_init(&s->remark, ERR_TEXT_BYTES_MAX);
 	buf_init(&s->unusable, 2 * ERR_TEXT_BYTES_MAX);
+	buf_init(&s->next_reason, ERR_TEXT_BYTES_MAX);
 	machine_record_init(&s->record);
 	s->record.id = mem_strdup(config->id);
 	s->record.generation = config->generation;
@@ -469,6 +470,7 @@ static void done(struct supervisor *s)
 	buf_done(&s->failure);
 	buf_done(&s->remark);
 	buf_done(&s->unusable);
+	buf_done(&s->next_reason);
 	free(s->exit_reason);
 }
 

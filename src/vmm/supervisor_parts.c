@@ -36,14 +36,12 @@ static void on_vm_failed(void *owner, bool unusable, const char *sentence)
 	struct supervisor *s = owner;
 	char text[2 * ERR_TEXT_BYTES_MAX];
 
-	snprintf(text, sizeof(text), "%s%s: %s", s->unusable.length > 0 ? s->unusable.data : "",
-		 s->backend->name, sentence);
 	if (unusable && s->automatic && !s->stop_asked && !s->kill_asked) {
-		buf_clear(&s->unusable);
-		(void)!buf_printf(&s->unusable, "%s; ", text);
-		s->next_backend = true;
+		(void)!buf_append_string(&s->next_reason, sentence);
 		return;
 	}
+	snprintf(text, sizeof(text), "%s%s%s: %s", s->unusable.length > 0 ? s->unusable.data : "",
+		 s->unusable.length > 0 ? "; " : "", s->backend->name, sentence);
 	supervisor_fail(s, text);
 	supervisor_handle(s, EVENT_VM_FAILED);
 }
@@ -337,6 +335,56 @@ static int choose_backend(struct supervisor *s, struct err *err)
 	return 0;
 }
 
+/* "auto": keeps why this backend was not used. False when there is no other one. */
+static bool choose_next(struct supervisor *s, const char *sentence)
+{
+	const struct backend *const *at = backends;
+	const struct backend *next;
+
+	while (*at != s->backend)
+		at++;
+	do {
+		next = *++at;
+	} while (next != NULL && !next->automatic);
+	(void)!buf_printf(&s->unusable, "%s%s: %s", s->unusable.length > 0 ? "; " : "",
+			  s->backend->name, sentence);
+	if (next == NULL)
+		return false;
+	log_info("%s: trying %s", s->unusable.data, next->name);
+	s->backend = next;
+	return true;
+}
+
+static void forget_guest(struct supervisor *s)
+{
+	guest_done(&s->guest);
+	guest_init(&s->guest, &s->loop, &guest_calls, s);
+	sessions_reset(&s->sessions);
+}
+
+static int start_backend(struct supervisor *s, struct err *err)
+{
+	/* Known without a process of its own, on every start of a computer without one. */
+	if (s->backend->needs_hypervisor && s->host.hypervisor == HOST_HYPERVISOR_NONE)
+		return err_set(err, ENOTSUP, "%s", s->host.why_none.text);
+	return start_vm(s, err);
+}
+
+/* The chosen backend, or with "auto" the first one from there on that can be started. */
+static int start_usable(struct supervisor *s, struct err *err)
+{
+	int r;
+
+	while ((r = start_backend(s, err)) < 0) {
+		if (!s->automatic)
+			return err_prefix(err, "%s", s->backend->name);
+		if (!choose_next(s, err->text))
+			return err_set(err, -r, "%s", s->unusable.data);
+		forget_guest(s);
+	}
+	return 0;
+}
+
 static int start_net(struct supervisor *s, int frames_fd, struct err *err)
 {
 	int r;
@@ -359,7 +407,7 @@ int parts_start(struct supervisor *s, struct err *err)
 		r = make_pair(&net_end, &s->frames_fd, err);
 	/* The VM process prepares itself while krun-net does. */
 	if (r >= 0)
-		r = start_vm(s, err);
+		r = start_usable(s, err);
 	if (r >= 0 && s->plan.has_net)
 		r = start_net(s, net_end, err);
 	return r;
@@ -367,24 +415,13 @@ int parts_start(struct supervisor *s, struct err *err)
 
 int parts_start_next(struct supervisor *s, struct err *err)
 {
-	const struct backend *const *at = backends;
+	_cleanup_free_ char *sentence = buf_take_string(&s->next_reason);
 
-	s->next_backend = false;
 	vm_drain(&s->vm);
-	guest_done(&s->guest);
-	guest_init(&s->guest, &s->loop, &guest_calls, s);
-	sessions_reset(&s->sessions);
-	while (*at != s->backend)
-		at++;
-	do {
-		at++;
-	} while (*at != NULL && !(*at)->automatic);
-	if (*at == NULL)
-		return err_set(err, ENOTSUP, "no backend can be used here: %s",
-			       s->unusable.length > 0 ? s->unusable.data : "");
-	s->backend = *at;
-	log_info("%strying %s", s->unusable.data, s->backend->name);
-	return start_vm(s, err);
+	if (!choose_next(s, sentence))
+		return err_set(err, ENOTSUP, "%s", s->unusable.data);
+	forget_guest(s);
+	return start_usable(s, err);
 }
 
 void parts_end(struct supervisor *s)

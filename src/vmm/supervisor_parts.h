@@ -55,7 +55,9 @@ struct supervisor {
 	struct machine_record record;
 	struct buf failure, remark; /* sentences; empty: none. The first one stays */
 	struct buf unusable;        /* why the backends before this one were not used */
-	int frames_fd;              /* the VM's end of the network, until the VM process has it */
+	struct buf
+		next_reason; /* why the VM process gave up, for the next backend; empty: it did not */
+	int frames_fd;       /* the VM's end of the network, until the VM process has it */
 	int64_t started_ms, entered_ms;
 	int64_t deadline_ms;     /* of the state; INT64_MAX: none */
 	int64_t net_deadline_ms; /* krun-net ended as if the VM process had: it must have, too */
@@ -63,7 +65,7 @@ struct supervisor {
 	struct wire_shutdown stop; /* asked for; sent when the guest is there */
 	struct machine_exit exit;
 	char *exit_reason;
-	bool stop_asked, kill_asked, forced, exited, ready, guest_lost, next_backend, over;
+	bool stop_asked, kill_asked, forced, exited, ready, guest_lost, over;
 	bool saved; /* exit.json is written */
 	unsigned warnings;
 };
