@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "outcome.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/mem.h"
 #include "wire/signal.h"
@@ -65,6 +67,18 @@ static void explain_end(const struct outcome *outcome, struct buf *reason)
 	add_console(outcome, reason);
 }
 
+/*
+ * Killed by somebody else it is lost even after the guest's report: the guest had not finished with
+ * its disk.
+ */
+static bool was_lost(const struct outcome *outcome)
+{
+	if (outcome->forced)
+		return !outcome->exited && !outcome->asked;
+	return !outcome->exited ||
+	       (WIFSIGNALED(outcome->status) && WTERMSIG(outcome->status) == SIGKILL);
+}
+
 static enum machine_state decide(const struct outcome *outcome, struct machine_record *record,
 				 struct buf *reason)
 {
@@ -80,7 +94,7 @@ static enum machine_state decide(const struct outcome *outcome, struct machine_r
 		explain_start(outcome, reason);
 		return MACHINE_STATE_FAILED;
 	}
-	if (!outcome->exited && !(outcome->asked && outcome->forced)) {
+	if (was_lost(outcome)) {
 		explain_end(outcome, reason);
 		return MACHINE_STATE_FAILED;
 	}

@@ -279,6 +279,8 @@ static void finish(struct supervisor *s)
 	enum machine_state state;
 	struct err err;
 
+	/* What it said last may be why it ended. */
+	vm_drain(&s->vm);
 	if (s->next_reason.length > 0 && !s->stop_asked && !s->kill_asked) {
 		if (parts_start_next(s, &err) >= 0) {
 			if (!s->plan.has_net || s->net.ready)

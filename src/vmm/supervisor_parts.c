@@ -417,7 +417,6 @@ int parts_start_next(struct supervisor *s, struct err *err)
 {
 	_cleanup_free_ char *sentence = buf_take_string(&s->next_reason);
 
-	vm_drain(&s->vm);
 	if (!choose_next(s, sentence))
 		return err_set(err, ENOTSUP, "%s", s->unusable.data);
 	forget_guest(s);
