@@ -102,7 +102,6 @@ int reader_open_tar(struct reader *reader, struct stream *from, struct fault *fa
 {
 	reader_new(reader, from, fault);
 	archive_read_support_format_tar(reader->archive);
-	archive_read_support_format_empty(reader->archive);
 	/* On a Mac ._NAME would be taken for metadata of NAME. */
 	if (archive_read_set_format_option(reader->archive, "tar", "mac-ext", NULL) < ARCHIVE_OK ||
 	    archive_read_open1(reader->archive) < ARCHIVE_OK) {
@@ -184,7 +183,6 @@ static int open_filter(struct inflate *inflate, struct fault *fault)
 
 	reader_new(reader, &inflate->replay, fault);
 	archive_read_support_format_raw(reader->archive);
-	archive_read_support_format_empty(reader->archive);
 	/* Exactly one filter: libarchive alone would go on for as long as it recognises something. */
 	r = archive_read_append_filter(reader->archive, inflate->compression == COMPRESSION_GZIP
 								? ARCHIVE_FILTER_GZIP
