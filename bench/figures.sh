@@ -88,8 +88,7 @@ export KRUN_API=unix://$SOCKET
 mkdir -p "$RUN"
 figures_bare
 server_start
-meter http -o "$ANSWER" -f /image.tar -t application/x-tar "$SOCKET" POST "/v1/images?name=$IMAGE" >/tmp/http.out 2>&1 ||
-	die "import: $(cat /tmp/http.out)"
+image_import
 figures_start
 figures_warm
 figures_run

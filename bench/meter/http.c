@@ -90,6 +90,8 @@ int http_read_answer(int fd, struct buf *ret_body)
 
 	if (status < 0)
 		return status;
+	if (status == 204)
+		return status;
 	if (length < 0)
 		return -EPROTO;
 	while (ret_body->length < (size_t)length) {

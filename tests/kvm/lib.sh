@@ -58,6 +58,12 @@ refused()
 	grep -q "^status $wanted\$" "$HOME/call.out" || die "$1 $2: wanted $wanted: $(cat "$HOME/call.out")"
 }
 
+image_import()
+{
+	meter http -o "$ANSWER" -f /image.tar -t application/x-tar "$SOCKET" POST "/v1/images?name=$IMAGE" >"$HOME/call.out" 2>&1 ||
+		die "import: $(cat "$HOME/call.out" "$HOME/krun-api.log")"
+}
+
 answer() { meter json "$1" <"$ANSWER"; }
 
 # is VALUE EXPECTED WHAT

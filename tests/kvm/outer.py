@@ -290,6 +290,21 @@ def add_libkrun(outer):
         outer.add(path, f"/usr/lib/{name}")
 
 
+# The programs of a build where `make install` puts them: krun-api finds its helpers by their place.
+INSTALLED = {
+    "/usr/bin": ("src/api/krun-api", "src/vmm/krun-vmm", "src/cli/krunctl"),
+    "/usr/libexec/krun-api": ("src/net/krun-net", "src/image/krun-image", "src/image/vminit-boot.ext4", "src/guest/vminit"),
+}
+
+
+def add_product(outer, build):
+    """Install what the build directory holds."""
+    for directory, programs in INSTALLED.items():
+        for program in programs:
+            outer.add(build / program, f"{directory}/{Path(program).name}")
+    (outer.root / "usr/bin/krun-run").symlink_to("krunctl")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Run a shell script in a guest that has a working /dev/kvm.")
     parser.add_argument("--run", required=True, metavar="SCRIPT", help="file with the script, or - for standard input")

@@ -226,7 +226,7 @@ scenario_qemu_with_kvm()
 	SOCKET=$RUN/api.sock
 	export KRUN_API=unix://$SOCKET
 	server_start
-	meter http -f /image.tar -t application/x-tar "$SOCKET" POST "/v1/images?name=$IMAGE" >/dev/null || die "import failed"
+	image_import
 	machine accelerated "$LOOP"
 	is "$(answer backend)" qemu backend
 	tr '\0' ' ' <"/proc/$(record accelerated vm.pid)/cmdline" | grep -q -e '-accel kvm' || die "not with KVM"
@@ -250,7 +250,7 @@ scenario_nothing_left()
 run_all()
 {
 	server_start
-	meter http -o "$ANSWER" -f /image.tar -t application/x-tar "$SOCKET" POST "/v1/images?name=$IMAGE" || die "import failed"
+	image_import
 	for name in "$@"; do
 		echo "RUN $name"
 		if timeout -k 5 "${SCENARIO_TIMEOUT_S:-150}" sh /scenarios.sh run "$name"; then

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import image
 import pytest
-from outer import REPOSITORY, Outer, OuterError, add_libkrun, find_library
+from outer import REPOSITORY, Outer, OuterError, add_libkrun, add_product, find_library
 
 HERE = Path(__file__).resolve().parent
 NAMES = re.findall(r"^scenario_([a-z_]+)\(\)$", (HERE / "scenarios.sh").read_text(), re.M)
-PROGRAMS = ("src/api/krun-api", "src/vmm/krun-vmm", "src/net/krun-net", "src/image/krun-image", "bench/meter")
 # What QEMU reads to boot the microvm machine.
 QEMU_FILES = ("qboot.rom", "bios-microvm.bin", "pvh.bin", "linuxboot_dma.bin")
 TIMEOUT_S = 340
@@ -29,13 +28,6 @@ su user -c "HOME=/home/user sh /scenarios.sh all %s"
 
 def build_directory():
     return Path(os.environ.get("KRUN_BUILD", REPOSITORY / "build/main")).resolve()
-
-
-def add_programs(outer, build):
-    for program in PROGRAMS:
-        outer.add(build / program)
-    outer.add(build / "src/cli/krunctl")
-    outer.add(build / "src/cli/krun-run")
 
 
 def add_qemu(outer):
@@ -68,7 +60,8 @@ def results(request):
             pytest.fail(f"no {library}: run tools/bootstrap and make libkrun")
     with Outer() as outer:
         add_libkrun(outer)
-        add_programs(outer, build_directory())
+        add_product(outer, build_directory())
+        outer.add(build_directory() / "bench/meter")
         add_qemu(outer)
         image.write_archive(outer.root / "image.tar", "test:latest", ["/bin/true"])
         for name in ("lib.sh", "scenarios.sh"):
