@@ -209,11 +209,8 @@ static int start_signals(struct process *process, struct err *err)
 	static const int numbers[] = {SIGTERM, SIGINT};
 
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		int r = uv_signal_init(&process->loop, &process->signals[i]);
+		int r = uv_signal_start(&process->signals[i], on_signal, numbers[i]);
 
-		process->signals[i].data = process;
-		if (r >= 0)
-			r = uv_signal_start(&process->signals[i], on_signal, numbers[i]);
 		if (r < 0)
 			return err_set(err, -r, "cannot watch for signals: %s", uv_strerror(r));
 	}
@@ -300,6 +297,10 @@ static int run(const struct settings *settings, struct err *err)
 	server->loop = &process.loop;
 	uv_timer_init(&process.loop, &process.timer);
 	process.timer.data = &process;
+	for (size_t i = 0; i < ARRAY_SIZE(process.signals); i++) {
+		uv_signal_init(&process.loop, &process.signals[i]);
+		process.signals[i].data = &process;
+	}
 	init_server(server, settings);
 	r = make_directories(server, err);
 	if (r >= 0)

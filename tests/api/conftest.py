@@ -229,6 +229,13 @@ class Api:
         assert answer.status == 201, answer.text
         return answer.json
 
+    def run_trap(self, trap, **options):
+        """Runs until the trap is set."""
+        machine = self.run(f"trap {trap}; echo up; while :; do sleep 0.01; done", **options)
+        with self.stream(f"/v1/machines/{machine['id']}/logs?follow=true") as log:
+            assert log.readline() == b"up\n"
+        return machine
+
     def wait(self, machine, state="stopped", timeout=PATIENCE_S):
         answer = self.get(f"/v1/machines/{machine['id']}/wait?state={state}&timeout={timeout}")
         assert answer.status == 200, answer.text

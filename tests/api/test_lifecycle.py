@@ -69,27 +69,27 @@ def test_start_again(api):
 
 
 def test_stop_is_answered_when_it_has_stopped(api):
-    machine = api.run("trap 'echo bye; exit 5' TERM; while :; do sleep 0.01; done")
+    machine = api.run_trap("'echo bye; exit 5' TERM")
     stopped = api.post(f"/v1/machines/{machine['id']}/stop").json
     assert stopped["exit"]["code"] == 5 and stopped["exit"]["requested"] is True
-    assert api.logs(machine) == "bye\n"
+    assert api.logs(machine, "?source=stdout") == "up\nbye\n"
     assert api.post(f"/v1/machines/{machine['id']}/stop").status == 200
 
 
 def test_a_workload_that_ignores_the_signal_is_killed(api):
-    machine = api.run("trap '' TERM; while :; do sleep 0.01; done")
+    machine = api.run_trap("'' TERM")
     stopped = api.post(f"/v1/machines/{machine['id']}/stop", {"timeout_s": 1}).json
     assert stopped["state"] == "stopped" and stopped["exit"]["signal"] == 9
 
 
 def test_stop_with_another_signal(api):
-    machine = api.run("trap 'exit 9' HUP; while :; do sleep 0.01; done")
+    machine = api.run_trap("'exit 9' HUP")
     assert api.post(f"/v1/machines/{machine['id']}/stop", {"signal": "SIGHUP"}).json["exit"]["code"] == 9
     assert api.post(f"/v1/machines/{machine['id']}/stop", {"signal": "NONSENSE"}).status == 422
 
 
 def test_stop_uses_the_machines_own_signal(api):
-    machine = api.run("trap 'exit 8' USR1; while :; do sleep 0.01; done", stop={"signal": "SIGUSR1", "timeout_s": 5})
+    machine = api.run_trap("'exit 8' USR1", stop={"signal": "SIGUSR1", "timeout_s": 5})
     assert api.post(f"/v1/machines/{machine['id']}/stop").json["exit"]["code"] == 8
 
 
@@ -199,7 +199,7 @@ def test_the_supervisor_is_killed(api):
 def test_the_vm_process_is_killed(api):
     machine = api.run()
     os.kill(api.record(machine)["vm"]["pid"], signal.SIGKILL)
-    assert api.get(f"/v1/machines/{machine['id']}/wait?state=failed").status == 200
+    assert api.get(f"/v1/machines/{machine['id']}/wait?state=failed&timeout=2").status == 200, api.look(machine)
     machine = api.look(machine)
     assert machine["state"] == "failed" and machine["status_reason"]
     until(lambda: processes(api.mark) == [api.process.pid], "the workload is gone")
