@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,7 +45,7 @@ static _noreturn_ void run_child(const struct worker *worker, int output_fd, pid
 		r = fault_set_errno(&fault, errno, "cannot write %s", worker->output_path);
 	if (r < 0)
 		worker_report(&fault, worker->events);
-	exit(r < 0 ? 1 : 0);
+	_exit(r < 0 ? 1 : 0);
 }
 
 /* What the child's end means. 0 when it was a good one; a child that failed has said so itself. */
