@@ -387,7 +387,8 @@ static int use_record(struct tar *tar, const struct record *record, struct said 
 
 static int use_pax(struct tar *tar, struct said *said, struct fault *fault)
 {
-	const char *at = tar->pax.data, *end = at + tar->pax.length;
+	const char *at = tar->pax.length > 0 ? tar->pax.data : "";
+	const char *end = at + tar->pax.length;
 
 	while (at < end) {
 		struct record record;

@@ -345,6 +345,7 @@ static void compression_is_undone_once(void **state)
 	struct buf once;
 
 	maker_gzip(&once, &m->image.plain[0]);
+	buf_done(&m->image.layers[0]);
 	maker_gzip(&m->image.layers[0], &once);
 	buf_done(&once);
 	assert_int_equal(import_oci(m), FAULT_ARCHIVE_BROKEN);
