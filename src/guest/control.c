@@ -41,6 +41,7 @@ static struct {
 	uint64_t stats_at_ns;
 	bool host_greeted;
 	bool children_gone;
+	bool draining;   /* KILLING, and no process is left */
 	bool has_result; /* without the workload having run */
 	struct set_up_times times;
 	struct wire_exited result;
@@ -322,16 +323,14 @@ static void send_exited(void)
 
 static void watch_killing(void)
 {
-	static bool drain_deadline_set;
-
 	if (control.children_gone && workload_is_drained() && session_all_flushed() &&
 	    channel_is_flushed(&control.channel)) {
 		send_exited();
 		return;
 	}
 	/* Somebody outside our reach may hold the workload's output. */
-	if (control.children_gone && !drain_deadline_set) {
-		drain_deadline_set = true;
+	if (control.children_gone && !control.draining) {
+		control.draining = true;
 		control.deadline_ns = MIN(control.deadline_ns, clock_now_ns() + DRAIN_TIMEOUT_NS);
 	}
 	if (clock_now_ns() >= control.deadline_ns)
