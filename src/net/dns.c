@@ -34,14 +34,6 @@ void dns_done(struct dns *dns)
 		close_query(&dns->queries[i]);
 }
 
-uint16_t dns_new_id(void)
-{
-	uint16_t id;
-
-	rand_bytes(&id, sizeof(id));
-	return id;
-}
-
 int dns_judge(struct dns *dns, const uint8_t *message, size_t length,
 	      struct dns_question *ret_question)
 {
@@ -56,9 +48,28 @@ int dns_judge(struct dns *dns, const uint8_t *message, size_t length,
 	return dns->resolvers.count > 0 ? DNS_RCODE_OK : DNS_RCODE_SERVER_FAILURE;
 }
 
-int dns_connect(const struct dns *dns, size_t server, int type)
+void dns_begin(const struct dns *dns, struct dns_asking *asking)
 {
-	const struct sockaddr *address = (const struct sockaddr *)&dns->resolvers.items[server];
+	asking->server = dns->first;
+	asking->tries = 0;
+}
+
+void dns_turn_to_next(const struct dns *dns, struct dns_asking *asking)
+{
+	asking->server = (asking->server + 1) % dns->resolvers.count;
+	asking->tries++;
+}
+
+size_t dns_compose(struct dns_asking *asking, uint8_t ret_message[DNS_QUERY_BYTES_MAX])
+{
+	rand_bytes(&asking->id, sizeof(asking->id));
+	return dns_question_write(&asking->question, asking->id, ret_message);
+}
+
+int dns_connect(const struct dns *dns, const struct dns_asking *asking, int type)
+{
+	const struct sockaddr *address =
+		(const struct sockaddr *)&dns->resolvers.items[asking->server];
 	socklen_t length = address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
 							  : sizeof(struct sockaddr_in);
 	int fd = socket(address->sa_family, type, 0), r;
@@ -91,19 +102,19 @@ static void pin(const struct in6_addr *address, uint32_t ttl_s, void *opaque)
 			   pinning->now_ms);
 }
 
-int dns_accept(struct dns *dns, size_t server, const struct dns_question *question, uint16_t id,
-	       uint8_t *message, size_t length, int64_t now_ms)
+int dns_accept(struct dns *dns, const struct dns_asking *asking, uint8_t *message, size_t length,
+	       int64_t now_ms)
 {
-	struct pinning pinning = {dns, question, now_ms};
+	struct pinning pinning = {dns, &asking->question, now_ms};
 	int r;
 
-	if (!dns_answer_matches(message, length, question, id))
+	if (!dns_answer_matches(message, length, &asking->question, asking->id))
 		return -EBADMSG;
 	r = dns_answer_walk(message, length, POLICY_TTL_S_MAX, pin, &pinning);
 	if (r < 0)
 		return r;
-	put_be16(message, question->id);
-	dns->first = server;
+	put_be16(message, asking->question.id);
+	dns->first = asking->server;
 	return 0;
 }
 
@@ -119,7 +130,7 @@ static void answer_with(struct dns *dns, bool is_ip6, uint16_t guest_port,
 static void fail_query(struct dns *dns, struct dns_query *query)
 {
 	close_query(query);
-	answer_with(dns, query->is_ip6, query->guest_port, &query->question,
+	answer_with(dns, query->is_ip6, query->guest_port, &query->asking.question,
 		    DNS_RCODE_SERVER_FAILURE);
 }
 
@@ -129,19 +140,16 @@ static void ask(struct dns *dns, struct dns_query *query, int64_t now_ms)
 	uint8_t message[DNS_QUERY_BYTES_MAX];
 
 	query->index = -1;
-	for (; query->tries < DNS_TRIES; query->tries++) {
-		size_t length;
+	for (; query->asking.tries < DNS_TRIES; dns_turn_to_next(dns, &query->asking)) {
+		size_t length = dns_compose(&query->asking, message);
 
-		query->fd = dns_connect(dns, query->server, SOCK_DGRAM);
-		query->id = dns_new_id();
-		length = dns_question_write(&query->question, query->id, message);
+		query->fd = dns_connect(dns, &query->asking, SOCK_DGRAM);
 		if (query->fd >= 0 &&
 		    send(query->fd, message, length, MSG_DONTWAIT) == (ssize_t)length) {
 			query->deadline_ms = now_ms + DNS_TRY_TIMEOUT_MS;
 			return;
 		}
 		close_query(query);
-		query->server = dns_next_server(dns, query->server);
 	}
 	fail_query(dns, query);
 }
@@ -149,8 +157,7 @@ static void ask(struct dns *dns, struct dns_query *query, int64_t now_ms)
 static void ask_next(struct dns *dns, struct dns_query *query, int64_t now_ms)
 {
 	close_query(query);
-	query->tries++;
-	query->server = dns_next_server(dns, query->server);
+	dns_turn_to_next(dns, &query->asking);
 	ask(dns, query, now_ms);
 }
 
@@ -163,7 +170,7 @@ static struct dns_query *find_place(struct dns *dns, bool is_ip6, uint16_t guest
 		struct dns_query *query = &dns->queries[i];
 
 		if (query->fd >= 0 && query->is_ip6 == is_ip6 && query->guest_port == guest_port &&
-		    query->question.id == id)
+		    query->asking.question.id == id)
 			return NULL;
 		if (best == NULL || (query->fd < 0 && best->fd >= 0) ||
 		    (query->fd >= 0 && best->fd >= 0 && query->number < best->number))
@@ -192,9 +199,8 @@ void dns_input(struct dns *dns, bool is_ip6, uint16_t guest_port, const uint8_t 
 		fail_query(dns, query);
 	query->is_ip6 = is_ip6;
 	query->guest_port = guest_port;
-	query->question = question;
-	query->server = dns->first;
-	query->tries = 0;
+	query->asking.question = question;
+	dns_begin(dns, &query->asking);
 	query->number = dns->asked++;
 	ask(dns, query, now_ms);
 }
@@ -224,8 +230,7 @@ static void read_answer(struct dns *dns, struct dns_query *query, int64_t now_ms
 		return;
 	}
 	/* Something else than our answer: a forged one is no reason to give up waiting. */
-	if (dns_accept(dns, query->server, &query->question, query->id, message, (size_t)n,
-		       now_ms) < 0)
+	if (dns_accept(dns, &query->asking, message, (size_t)n, now_ms) < 0)
 		return;
 	close_query(query);
 	dns->output(query->is_ip6, query->guest_port, message, (size_t)n, dns->opaque);

@@ -27,18 +27,23 @@
 typedef void (*dns_output_fn)(bool is_ip6, uint16_t guest_port, const uint8_t *message,
 			      size_t length, void *opaque);
 
+/* A question as it is asked. */
+struct dns_asking {
+	struct dns_question question;
+	size_t server;
+	unsigned tries;
+	uint16_t id; /* towards the resolver */
+};
+
 /* A question by UDP that is under way. */
 struct dns_query {
 	int fd; /* connected; -1: this place is free */
 	int index;
 	bool is_ip6;
 	uint16_t guest_port;
-	uint16_t id; /* towards the resolver */
-	size_t server;
-	unsigned tries;
 	uint64_t number; /* of the question, counted from the start */
 	int64_t deadline_ms;
-	struct dns_question question;
+	struct dns_asking asking;
 };
 
 struct dns {
@@ -73,18 +78,18 @@ void dns_poll(struct dns *dns, const struct pollset *set, int64_t now_ms);
 int dns_judge(struct dns *dns, const uint8_t *message, size_t length,
 	      struct dns_question *ret_question);
 
+/* The first try of `asking`, whose question is read, and the one after a try that failed. */
+void dns_begin(const struct dns *dns, struct dns_asking *asking);
+void dns_turn_to_next(const struct dns *dns, struct dns_asking *asking);
+
 /* A non-blocking socket that is connected, or connecting, to that resolver; or a negative errno. */
-int dns_connect(const struct dns *dns, size_t server, int type);
+int dns_connect(const struct dns *dns, const struct dns_asking *asking, int type);
 
-static inline size_t dns_next_server(const struct dns *dns, size_t server)
-{
-	return (server + 1) % dns->resolvers.count;
-}
+/* What to ask, under a new id. Returns its length. */
+size_t dns_compose(struct dns_asking *asking, uint8_t ret_message[DNS_QUERY_BYTES_MAX]);
 
-/* An answer from that resolver: checks it, pins its addresses, gives it the guest's id. -EBADMSG. */
-int dns_accept(struct dns *dns, size_t server, const struct dns_question *question, uint16_t id,
-	       uint8_t *message, size_t length, int64_t now_ms);
-
-uint16_t dns_new_id(void);
+/* An answer from the resolver: checks it, pins its addresses, gives it the guest's id. -EBADMSG. */
+int dns_accept(struct dns *dns, const struct dns_asking *asking, uint8_t *message, size_t length,
+	       int64_t now_ms);
 
 #endif

@@ -76,7 +76,8 @@ static void start_answer(struct dns_stream *stream, size_t length, int64_t now_m
 
 static void answer_with(struct dns_stream *stream, enum dns_rcode rcode, int64_t now_ms)
 {
-	size_t length = dns_refusal_write(&stream->question, rcode, stream->answer_bytes + 2);
+	size_t length =
+		dns_refusal_write(&stream->asking.question, rcode, stream->answer_bytes + 2);
 
 	start_answer(stream, length, now_ms);
 }
@@ -84,22 +85,19 @@ static void answer_with(struct dns_stream *stream, enum dns_rcode rcode, int64_t
 /* Turns to the resolver of this try, or to the next one that can be turned to. */
 static void ask(struct dns_streams *streams, struct dns_stream *stream, int64_t now_ms)
 {
-	for (; stream->tries < DNS_TRIES; stream->tries++) {
+	for (; stream->asking.tries < DNS_TRIES; dns_turn_to_next(streams->dns, &stream->asking)) {
 		size_t length;
 
-		stream->server_fd = dns_connect(streams->dns, stream->server, SOCK_STREAM);
-		if (stream->server_fd >= 0) {
-			stream->id = dns_new_id();
-			length = dns_question_write(&stream->question, stream->id,
-						    stream->question_bytes + 2);
-			put_be16(stream->question_bytes, (uint16_t)length);
-			stream->state = DNS_STREAM_ASK;
-			stream->at = 0;
-			stream->end = 2 + length;
-			stream->deadline_ms = now_ms + DNS_STREAM_TRY_TIMEOUT_MS;
-			return;
-		}
-		stream->server = dns_next_server(streams->dns, stream->server);
+		stream->server_fd = dns_connect(streams->dns, &stream->asking, SOCK_STREAM);
+		if (stream->server_fd < 0)
+			continue;
+		length = dns_compose(&stream->asking, stream->question_bytes + 2);
+		put_be16(stream->question_bytes, (uint16_t)length);
+		stream->state = DNS_STREAM_ASK;
+		stream->at = 0;
+		stream->end = 2 + length;
+		stream->deadline_ms = now_ms + DNS_STREAM_TRY_TIMEOUT_MS;
+		return;
 	}
 	answer_with(stream, DNS_RCODE_SERVER_FAILURE, now_ms);
 }
@@ -107,8 +105,7 @@ static void ask(struct dns_streams *streams, struct dns_stream *stream, int64_t 
 static void ask_next(struct dns_streams *streams, struct dns_stream *stream, int64_t now_ms)
 {
 	stream->server_fd = fd_close(stream->server_fd);
-	stream->server = dns_next_server(streams->dns, stream->server);
-	stream->tries++;
+	dns_turn_to_next(streams->dns, &stream->asking);
 	ask(streams, stream, now_ms);
 }
 
@@ -149,7 +146,7 @@ static void do_question(struct dns_streams *streams, struct dns_stream *stream, 
 
 	if (r == 1)
 		r = dns_judge(streams->dns, stream->question_bytes + 2, stream->end - 2,
-			      &stream->question);
+			      &stream->asking.question);
 	else if (r == 0)
 		return;
 	if (r < 0) {
@@ -157,8 +154,7 @@ static void do_question(struct dns_streams *streams, struct dns_stream *stream, 
 	} else if (r > 0) {
 		answer_with(stream, (enum dns_rcode)r, now_ms);
 	} else {
-		stream->server = streams->dns->first;
-		stream->tries = 0;
+		dns_begin(streams->dns, &stream->asking);
 		ask(streams, stream, now_ms);
 	}
 }
@@ -183,8 +179,8 @@ static void do_wait(struct dns_streams *streams, struct dns_stream *stream, int6
 	size_t length = stream->end - 2;
 
 	if (r == 1)
-		r = dns_accept(streams->dns, stream->server, &stream->question, stream->id,
-			       stream->answer_bytes + 2, length, now_ms);
+		r = dns_accept(streams->dns, &stream->asking, stream->answer_bytes + 2, length,
+			       now_ms);
 	else if (r == 0)
 		return;
 	if (r < 0)

@@ -32,10 +32,7 @@ struct dns_stream {
 	int fd, server_fd;
 	int index; /* of the one descriptor that the state waits for */
 	int64_t deadline_ms;
-	size_t server;
-	unsigned tries;
-	uint16_t id;
-	struct dns_question question;
+	struct dns_asking asking;
 	size_t at, end; /* done and wanted bytes of what the state reads or writes */
 	uint8_t question_bytes[2 + DNS_QUERY_BYTES_MAX];
 	uint8_t answer_bytes[2 + DNS_STREAM_ANSWER_BYTES];
