@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each backend would do for a machine, compared with text; and what it refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "machine/net_config.h"
+#include "wire/signal.h"
+
+/* Everything lies below it, so that what is printed has names that are known. */
+#define DIRECTORY "/tmp/krun-test-plan"
+
+static const struct host kvm_x86_64 = {HOST_ARCH_X86_64, HOST_HYPERVISOR_KVM, {0}};
+static const struct host tcg_x86_64 = {HOST_ARCH_X86_64, HOST_HYPERVISOR_NONE, {0}};
+static const struct host tcg_aarch64 = {HOST_ARCH_AARCH64, HOST_HYPERVISOR_NONE, {0}};
+static const struct host hvf_aarch64 = {HOST_ARCH_AARCH64, HOST_HYPERVISOR_HVF, {0}};
+
+static struct vmm_config config;
+
+static int set_up(void **state)
+{
+	static const char *const files[] = {"image", "disk", "boot", "comma,"};
+	static const char *const directories[] = {"root", "data"};
+
+	file_remove_tree(DIRECTORY);
+	assert_int_equal(file_mkdir_all(DIRECTORY, 0700), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_free_ char *path = path_join(DIRECTORY, files[i]);
+
+		assert_int_equal(file_write_atomic(path, "", 0, 0600), 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
+		_cleanup_free_ char *path = path_join(DIRECTORY, directories[i]);
+
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	vmm_config_init(&config);
+	config.run_dir = mem_strdup("/run/m");
+	config.image_path = mem_strdup(DIRECTORY "/image");
+	config.disk_path = mem_strdup(DIRECTORY "/disk");
+	config.boot_disk_path = mem_strdup(DIRECTORY "/boot");
+	config.vminit_path = mem_strdup("/usr/lib/vminit");
+	config.mac = mem_strdup("02:00:00:00:00:01");
+	strv_push(&config.exec, "/bin/server");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	vmm_config_done(&config);
+	return file_remove_tree(DIRECTORY);
+}
+
+static void add_volume(const char *host_path, const char *guest_path, bool read_only)
+{
+	struct machine_volumes *volumes = &config.volumes;
+
+	volumes->items =
+		mem_realloc_array(volumes->items, volumes->count + 1, sizeof(*volumes->items));
+	volumes->items[volumes->count++] = (struct machine_volume){
+		.host_path = mem_strdup(host_path),
+		.guest_path = mem_strdup(guest_path),
+		.read_only = read_only,
+	};
+}
+
+static void use_root_directory(void)
+{
+	mem_replace(&config.image_path, NULL);
+	mem_replace(&config.disk_path, NULL);
+	mem_replace(&config.rootfs_path, DIRECTORY "/root");
+}
+
+static char *print(const struct backend *backend, const struct host *host)
+{
+	_cleanup_buf_ struct buf out;
+	struct plan plan;
+	struct err err;
+	int r;
+
+	buf_init(&out, 65536);
+	r = plan_make(&plan, &config, host, &err);
+	if (r >= 0)
+		r = backend->print(&plan, &out, &err);
+	if (r < 0)
+		fail_msg("%s", err.text);
+	plan_done(&plan);
+	return buf_take_string(&out);
+}
+
+/* The plan must fail, by this sentence. */
+static void assert_refused(const struct backend *backend, const struct host *host,
+			   const char *sentence)
+{
+	struct plan plan;
+	struct err err = {0};
+	int r;
+
+	r = plan_make(&plan, &config, host, &err);
+	if (r >= 0)
+		r = backend->check(&plan, &err);
+	plan_done(&plan);
+	assert_true(r < 0);
+	if (strstr(err.text, sentence) == NULL)
+		fail_msg("'%s' does not say '%s'", err.text, sentence);
+}
+
+static void libkrun_on_kvm(void **state)
+{
+	_cleanup_free_ char *text = print(&backend_libkrun, &kvm_x86_64);
+
+	assert_string_equal(text,
+			    "krun_init_log(2, 1, 2, 1)\n"
+			    "krun_create_ctx()\n"
+			    "krun_set_vm_config(ctx, 1, 256)\n"
+			    "krun_disable_implicit_vsock(ctx)\n"
+			    "krun_add_vsock(ctx, 0)\n"
+			    "krun_add_vsock_port2(ctx, 10000, \"/run/m/g\", false)\n"
+			    "krun_add_vsock_port2(ctx, 10001, \"/run/m/s\", false)\n"
+			    "krun_disable_implicit_init(ctx)\n"
+			    "krun_add_virtiofs3(ctx, \"/dev/root\", NULL, 0, true)\n"
+			    "krun_fs_add_overlay_dir(ctx, \"/dev/root\", \"dev\", 040755)\n"
+			    "krun_fs_add_overlay_dir(ctx, \"/dev/root\", \"proc\", 040755)\n"
+			    "krun_fs_add_overlay_dir(ctx, \"/dev/root\", \"sys\", 040755)\n"
+			    "krun_fs_add_overlay_dir(ctx, \"/dev/root\", \"newroot\", 040755)\n"
+			    "krun_fs_add_overlay_file(ctx, \"/dev/root\", \"init.krun\", VMINIT, "
+			    "SIZE, 0100755, "
+			    "false)\n"
+			    "krun_add_disk3(ctx, \"image\", \"" DIRECTORY
+			    "/image\", 0, true, false, 2)\n"
+			    "krun_add_disk3(ctx, \"disk\", \"" DIRECTORY
+			    "/disk\", 0, false, false, 2)\n"
+			    "krun_add_net_unixstream(ctx, NULL, 5, 02:00:00:00:00:01, 0x82, 0)\n"
+			    "krun_set_console_output(ctx, \"/dev/fd/4\")\n"
+			    "krun_set_env(ctx, {})\n"
+			    "krun_start_enter(ctx)\n");
+}
+
+static void libkrun_with_directories_and_without_network(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+
+	use_root_directory();
+	add_volume(DIRECTORY "/data/../data", "/data", true);
+	add_volume(DIRECTORY "/data", "/more", false);
+	config.network.mode = MACHINE_NETWORK_NONE;
+	config.vcpus = 4;
+	config.memory_mib = 4096;
+	text = print(&backend_libkrun, &hvf_aarch64);
+	assert_non_null(strstr(text, "krun_set_vm_config(ctx, 4, 4096)\n"));
+	assert_non_null(
+		strstr(text, "init.krun\", VMINIT, SIZE, 0100755, false)\n"
+			     "krun_add_virtiofs3(ctx, \"root\", \"" DIRECTORY "/root\", 0, false)\n"
+			     "krun_add_virtiofs3(ctx, \"vol0\", \"" DIRECTORY "/data\", 0, true)\n"
+			     "krun_add_virtiofs3(ctx, \"vol1\", \"" DIRECTORY "/data\", 0, false)\n"
+			     "krun_set_console_output("));
+	assert_null(strstr(text, "krun_add_disk"));
+	assert_null(strstr(text, "krun_add_net"));
+}
+
+static void add_lines(char ***lines, char *text)
+{
+	char *rest;
+
+	for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+	     line = strtok_r(NULL, "\n", &rest))
+		strv_push(lines, line);
+}
+
+/* The arguments in this order, others between them or not. */
+static void assert_arguments(char *const *lines, const char *const *expected)
+{
+	size_t at = 0;
+
+	for (; *expected != NULL; expected++) {
+		while (lines[at] != NULL && strcmp(lines[at], *expected) != 0)
+			at++;
+		if (lines[at] == NULL)
+			fail_msg("no '%s' behind what comes before it", *expected);
+		at++;
+	}
+}
+
+static void assert_plan(const struct host *host, const char *const *expected)
+{
+	_cleanup_free_ char *text = print(&backend_qemu, host);
+	_cleanup_strv_ char **lines = NULL;
+
+	add_lines(&lines, text);
+	assert_arguments(lines, expected);
+}
+
+static void qemu_by_emulation_whole(void **state)
+{
+	_cleanup_free_ char *text = print(&backend_qemu, &tcg_x86_64);
+	_cleanup_buf_ struct buf expected;
+
+	buf_init(&expected, 65536);
+	assert_int_equal(
+		buf_append_string(
+			&expected,
+			"qemu-system-x86_64\n-M\nmicrovm,acpi=off,isa-serial=off\n"
+			"-accel\ntcg,thread=single\n-cpu\nmax\n-smp\n1\n-m\n256M\n"
+			"-nodefaults\n-no-user-config\n-display\nnone\n-no-reboot\n"
+			"-kernel\nKERNEL\n-append\nquiet console=hvc0 panic=-1 root=/dev/vda "
+			"rootfstype=ext4 ro init=/vminit reboot=t\n"
+			"-device\nvirtio-serial-device,max_ports=18\n"
+			"-chardev\nsocket,id=console,fd=4\n-device\nvirtconsole,chardev=console\n"
+			"-chardev\nsocket,id=control,fd=6\n"
+			"-device\nvirtserialport,chardev=control,name=krun.control\n"),
+		0);
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(
+			buf_printf(&expected,
+				   "-chardev\nsocket,id=session%d,fd=%d\n-device\n"
+				   "virtserialport,chardev=session%d,name=krun.session.%d\n",
+				   i, 7 + i, i, i),
+			0);
+	assert_int_equal(
+		buf_append_string(&expected,
+				  "-drive\nif=none,id=boot,format=raw,readonly=on,file=" DIRECTORY
+				  "/boot\n"
+				  "-device\nvirtio-blk-device,drive=boot\n"
+				  "-drive\nif=none,id=image,format=raw,readonly=on,file=" DIRECTORY
+				  "/image\n"
+				  "-device\nvirtio-blk-device,drive=image\n"
+				  "-drive\nif=none,id=disk,format=raw,readonly=off,file=" DIRECTORY
+				  "/disk,discard=unmap\n"
+				  "-device\nvirtio-blk-device,drive=disk\n"
+				  "-netdev\nstream,id=net,server=off,addr.type=fd,addr.str=5\n"
+				  "-device\nvirtio-net-device,netdev=net,mac=02:00:00:00:00:01\n"),
+		0);
+	assert_string_equal(text, expected.data);
+}
+
+static void qemu_on_kvm_and_hvf(void **state)
+{
+	assert_plan(&kvm_x86_64, (const char *const[]){"microvm,acpi=off,isa-serial=off", "-accel",
+						       "kvm", "-cpu", "host", NULL});
+	assert_plan(&hvf_aarch64, (const char *const[]){"qemu-system-aarch64", "-M", "virt",
+							"-accel", "hvf", "-cpu", "host", NULL});
+}
+
+/* There the kernel finds the last device first. */
+static void qemu_on_arm64_has_its_disks_the_other_way_round(void **state)
+{
+	assert_plan(&tcg_aarch64,
+		    (const char *const[]){
+			    "qemu-system-aarch64", "-M", "virt", "tcg,thread=single",
+			    "virtio-mmio.force-legacy=false",
+			    "quiet console=hvc0 panic=-1 root=/dev/vda rootfstype=ext4 ro "
+			    "init=/vminit",
+			    "virtio-blk-device,drive=disk", "virtio-blk-device,drive=image",
+			    "virtio-blk-device,drive=boot", NULL});
+}
+
+static void qemu_with_directories(void **state)
+{
+	use_root_directory();
+	add_volume(DIRECTORY "/data", "/data", false);
+	assert_plan(&tcg_x86_64,
+		    (const char *const[]){"microvm,acpi=off,isa-serial=off,memory-backend=ram",
+					  "-object",
+					  "memory-backend-memfd,id=ram,size=256M,share=on",
+					  "-global", "virtio-mmio.force-legacy=false",
+					  "virtio-blk-device,drive=boot", "socket,id=root,fd=100",
+					  "vhost-user-fs-device,chardev=root,tag=root",
+					  "socket,id=vol0,fd=101",
+					  "vhost-user-fs-device,chardev=vol0,tag=vol0", NULL});
+}
+
+static void a_comma_in_a_path_does_not_end_it(void **state)
+{
+	mem_replace(&config.disk_path, DIRECTORY "/comma,");
+	assert_plan(&tcg_x86_64,
+		    (const char *const[]){"if=none,id=disk,format=raw,readonly=off,file=" DIRECTORY
+					  "/comma,,,discard=unmap",
+					  NULL});
+}
+
+static void paths_that_are_not_what_they_should_be_are_named(void **state)
+{
+	mem_replace(&config.image_path, DIRECTORY "/none");
+	assert_refused(&backend_libkrun, &kvm_x86_64, "image '" DIRECTORY "/none': No such file");
+	mem_replace(&config.image_path, DIRECTORY "/data");
+	assert_refused(&backend_libkrun, &kvm_x86_64, "is not a regular file");
+	use_root_directory();
+	mem_replace(&config.rootfs_path, DIRECTORY "/disk");
+	assert_refused(&backend_libkrun, &kvm_x86_64,
+		       "rootfs_path '" DIRECTORY "/disk' is not a directory");
+	mem_replace(&config.rootfs_path, DIRECTORY "/root");
+	add_volume(DIRECTORY "/none", "/data", false);
+	assert_refused(&backend_libkrun, &kvm_x86_64, "volume '" DIRECTORY "/none'");
+}
+
+static void too_many_devices_are_refused_by_their_number(void **state)
+{
+	for (int i = 0; i < 4; i++)
+		add_volume(DIRECTORY "/data", "/data", false);
+	assert_refused(&backend_libkrun, &kvm_x86_64, "needs 12 devices and libkrun has 11");
+	assert_refused(&backend_libkrun, &kvm_x86_64, "at most 3 volumes");
+	assert_refused(&backend_qemu, &tcg_x86_64, "needs 9 virtio devices");
+	assert_refused(&backend_qemu, &tcg_x86_64, "at most 3 volumes");
+}
+
+static void memory_in_the_hole_of_x86_64_is_refused(void **state)
+{
+	struct plan plan;
+
+	config.memory_mib = 3264;
+	assert_refused(&backend_libkrun, &kvm_x86_64, "choose less than 3264 or at least 3328");
+	config.memory_mib = 3327;
+	assert_refused(&backend_libkrun, &kvm_x86_64, "choose less than 3264 or at least 3328");
+	config.memory_mib = 3328;
+	assert_int_equal(plan_make(&plan, &config, &kvm_x86_64, NULL), 0);
+	assert_int_equal(backend_libkrun.check(&plan, NULL), 0);
+	plan_done(&plan);
+}
+
+static void the_guest_is_told_what_it_needs(void **state)
+{
+	struct wire_config guest;
+	struct plan plan;
+
+	add_volume(DIRECTORY "/data", "/data", true);
+	strv_push(&config.env, "A=b");
+	mem_replace(&config.workdir, "/srv");
+	assert_int_equal(plan_make(&plan, &config, &kvm_x86_64, NULL), 0);
+	plan_fill_guest(&plan, &guest);
+	backend_libkrun.fill_guest(&plan, &guest);
+	assert_int_equal(guest.root_kind, WIRE_ROOT_OVERLAY);
+	assert_string_equal(guest.lower_device, "/dev/vda");
+	assert_string_equal(guest.upper_device, "/dev/vdb");
+	assert_int_equal(guest.session_ports, 0);
+	assert_string_equal(guest.address, NET_GUEST_CIDR);
+	assert_string_equal(guest.dns[0], NET_GATEWAY);
+	assert_int_equal(guest.volume_count, 1);
+	assert_string_equal(guest.volumes[0].virtiofs_tag, "vol0");
+	assert_true(guest.volumes[0].read_only);
+	assert_string_equal(guest.process.argv[0], "/bin/server");
+	assert_null(guest.process.argv[1]);
+	assert_string_equal(guest.process.env[0], "A=b");
+	assert_string_equal(guest.process.workdir, "/srv");
+	backend_qemu.fill_guest(&plan, &guest);
+	assert_string_equal(guest.lower_device, "/dev/vdb");
+	assert_string_equal(guest.upper_device, "/dev/vdc");
+	assert_int_equal(guest.session_ports, 16);
+	assert_int_equal(plan.stop_signal, WIRE_SIGTERM);
+	plan_done(&plan);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(libkrun_on_kvm),
+		CASE(libkrun_with_directories_and_without_network),
+		CASE(qemu_by_emulation_whole),
+		CASE(qemu_on_kvm_and_hvf),
+		CASE(qemu_on_arm64_has_its_disks_the_other_way_round),
+		CASE(qemu_with_directories),
+		CASE(a_comma_in_a_path_does_not_end_it),
+		CASE(paths_that_are_not_what_they_should_be_are_named),
+		CASE(too_many_devices_are_refused_by_their_number),
+		CASE(memory_in_the_hole_of_x86_64_is_refused),
+		CASE(the_guest_is_told_what_it_needs),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
