@@ -87,6 +87,9 @@ wait_for() { call GET "/v1/machines/$1/wait?state=$2&timeout=${3:-60}"; }
 stop() { call POST "/v1/machines/$1/stop" "${2:-}"; }
 remove() { call DELETE "/v1/machines/$1${2:-}"; }
 
+# logged NAME PATTERN: a line of its output matches.
+logged() { krunctl logs "$1" | grep -q "$2"; }
+
 # exec_in NAME CMD-JSON: prints its standard output, fails unless it exits with 0.
 exec_in()
 {

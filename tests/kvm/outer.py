@@ -302,6 +302,7 @@ def add_product(outer, build):
     for directory, programs in INSTALLED.items():
         for program in programs:
             outer.add(build / program, f"{directory}/{Path(program).name}")
+    (outer.root / "usr/libexec/krun-api/vminit-boot.ext4").chmod(0o644)  # as it is installed
     (outer.root / "usr/bin/krun-run").symlink_to("krunctl")
 
 

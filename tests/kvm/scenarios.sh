@@ -7,6 +7,9 @@
 . /lib.sh
 
 LOOP='"exec_path": "/bin/sh", "args": ["-c", "echo up; while :; do sleep 1; done"]'
+# Of the outer guest: both answer on the host's side, one is on the allow list.
+ADDRESS_LISTED=10.1.2.3
+ADDRESS_OTHER=10.1.2.4
 WEB='"exec_path": "/bin/httpd", "args": ["-f", "-p", "80", "-h", "/www"]'
 
 scenario_backend_is_usable()
@@ -23,7 +26,7 @@ scenario_create_logs_exec_stop_delete()
 	is "$(answer backend)" libkrun backend
 	id=$(answer id)
 	vm=$(record life vm.pid)
-	krunctl logs life | grep -q '^up$' || die "no output in the logs: $(krunctl logs life)"
+	until_true 10 logged life '^up$'
 	is "$(exec_in life '["/bin/echo", "hello"]')" hello "exec"
 	is "$(krunctl exec life echo by krunctl)" "by krunctl" "krunctl exec"
 	krunctl exec life sh -c 'exit 9'
@@ -40,13 +43,11 @@ scenario_create_logs_exec_stop_delete()
 
 scenario_exit_codes()
 {
-	for code in 0 7; do
-		machine "exit$code" "\"exec_path\": \"/bin/sh\", \"args\": [\"-c\", \"sleep 1; exit $code\"]"
-		wait_for "exit$code" stopped
-		is "$(answer exit.code)" $code "exit code"
-		is "$(answer exit.requested)" false "requested"
-		remove "exit$code"
-	done
+	machine seven '"exec_path": "/bin/sh", "args": ["-c", "sleep 1; exit 7"]'
+	wait_for seven stopped
+	is "$(answer exit.code)" 7 "exit code"
+	is "$(answer exit.requested)" false "requested"
+	remove seven
 	machine killed '"exec_path": "/bin/sh", "args": ["-c", "sleep 1; kill -KILL $$"]'
 	wait_for killed stopped
 	is "$(answer exit.signal)" 9 "signal"
@@ -64,53 +65,45 @@ scenario_workload_not_found()
 	remove none
 }
 
-scenario_ignores_sigterm()
+# fetch ADDRESS: what the machine `web` gets from a server of the host; what it says when it gets nothing.
+fetch()
 {
-	machine deaf '"exec_path": "/bin/sh", "args": ["-c", "trap \"\" TERM; while :; do sleep 1; done"]'
-	stop deaf '{"timeout_s": 1}'
-	is "$(answer state)" stopped "state"
-	is "$(answer exit.signal)" 9 "signal"
-	remove deaf
+	call POST /v1/machines/web/exec "{\"cmd\": [\"/bin/wget\", \"-O\", \"-\", \"http://$1/\"], \"timeout_s\": 20}"
+	answer stdout
+	[ "$(answer exit_code)" = 0 ] || answer stderr
 }
 
-scenario_published_port()
+scenario_network()
 {
-	machine web "$WEB, \"ports\": [{\"host_port\": 0, \"guest_port\": 80}]"
+	echo "a page from the host" >"$HOME/index.html"
+	for address in 127.0.0.1 $ADDRESS_LISTED $ADDRESS_OTHER; do
+		busybox httpd -p "$address:8099" -h "$HOME" || die "no server at $address"
+	done
+	machine web "$WEB, \"ports\": [{\"host_port\": 0, \"guest_port\": 80}]" \
+		"{\"allow_list\": [\"192.168.127.254/32\", \"$ADDRESS_LISTED/32\"]}"
 	port=$(answer ports.0.host_port)
-	until_true 20 wget -q -T 5 -O "$HOME/page" "http://127.0.0.1:$port/"
-	is "$(cat "$HOME/page")" "a page from the guest" "page"
+	until_true 20 timeout 5 wget -O "$HOME/page" "http://127.0.0.1:$port/"
+	is "$(cat "$HOME/page")" "a page from the guest" "page by the published port"
+	is "$(fetch 192.168.127.254:8099)" "a page from the host" "page from the host's loopback"
+	is "$(fetch "$ADDRESS_LISTED:8099")" "a page from the host" "page from a listed address"
+	timeout 5 wget -O /dev/null "http://$ADDRESS_OTHER:8099/" 2>/dev/null || die "the host does not reach $ADDRESS_OTHER"
+	fetch "$ADDRESS_OTHER:8099" | grep -q "can't connect" || die "not refused: $(cat "$ANSWER")"
 	call POST /v1/machines "{\"name\": \"late\", \"config\": {\"image\": \"$IMAGE\", \"ports\": [{\"host_port\": $port, \"guest_port\": 80}]}}"
-	meter http -o "$ANSWER" "$SOCKET" POST "/v1/machines/late/start" >/dev/null 2>&1 && die "a taken port was accepted"
+	meter http -o "$ANSWER" "$SOCKET" POST "/v1/machines/late/start?wait=ready" >/dev/null 2>&1
+	call GET /v1/machines/late
 	grep -q "$port" "$ANSWER" || die "the refusal does not name the port: $(cat "$ANSWER")"
 	remove late
 	stop web
 	remove web
-	wget -q -T 5 -O /dev/null "http://127.0.0.1:$port/" 2>/dev/null && die "the port still answers"
+	timeout 5 wget -O /dev/null "http://127.0.0.1:$port/" 2>/dev/null && die "the port still answers"
 	return 0
-}
-
-scenario_guest_to_host()
-{
-	mkdir -p "$HOME/served"
-	echo "a page from the host" >"$HOME/served/index.html"
-	busybox httpd -f -p 127.0.0.1:8099 -h "$HOME/served" &
-	httpd=$!
-	machine allowed "$LOOP" '{"allow_list": ["192.168.127.254/32"]}'
-	is "$(exec_in allowed '["/bin/wget", "-q", "-T", "10", "-O", "-", "http://192.168.127.254:8099/"]')" \
-		"a page from the host" "page"
-	machine fenced "$LOOP" '{"allow_list": ["10.0.0.0/8"]}'
-	call POST /v1/machines/fenced/exec \
-		'{"cmd": ["/bin/wget", "-q", "-T", "10", "-O", "-", "http://192.168.127.254:8099/"], "timeout_s": 30}'
-	[ "$(answer exit_code)" != 0 ] || die "the list did not hold"
-	kill $httpd
-	remove allowed "?force=true"
-	remove fenced "?force=true"
 }
 
 scenario_large_output()
 {
 	machine chatty '"exec_path": "/bin/sh", "args": ["-c", "yes 0123456789abcdef | head -c 5000000; sleep 1"]'
 	wait_for chatty stopped
+	is "$(answer exit.code)" 0 "exit code"
 	krunctl logs chatty >"$HOME/chatty"
 	is "$(wc -c <"$HOME/chatty")" 5000000 "bytes of output"
 	remove chatty
@@ -136,29 +129,22 @@ scenario_rootfs_path()
 
 scenario_two_at_once()
 {
+	deaf='"exec_path": "/bin/sh", "args": ["-c", "trap \"\" TERM; echo up; while :; do sleep 1; done"]'
 	for name in one two; do
-		call POST "/v1/machines?start=true" "{\"name\": \"$name\", \"config\": {\"image\": \"$IMAGE\", $LOOP, \"hostname\": \"$name\"}}"
+		call POST "/v1/machines?start=true" "{\"name\": \"$name\", \"config\": {\"image\": \"$IMAGE\", $deaf, \"hostname\": \"$name\"}}"
 	done
 	for name in one two; do
 		wait_for $name running
 		is "$(exec_in $name '["/bin/hostname"]')" $name "hostname"
+		until_true 10 logged $name '^up$'
 	done
 	[ "$(record one vm.pid)" != "$(record two vm.pid)" ] || die "one process for two"
 	stop one '{"timeout_s": 1}'
+	is "$(answer state)" stopped "state of one that ignores SIGTERM"
+	is "$(answer exit.signal)" 9 "signal"
 	is "$(exec_in two '["/bin/hostname"]')" two "the other one, after"
 	remove one
 	remove two "?force=true"
-}
-
-# victim NAME: what must be true after kill -9 of one of its processes.
-victim()
-{
-	wait_for "$1" failed 30
-	[ -n "$(answer status_reason)" ] || die "no reason"
-	for pid in $supervisor $vm $net; do
-		until_true 10 gone "$pid"
-	done
-	krunctl logs "$1" | grep -q '^up$' || die "its output is missing"
 }
 
 processes()
@@ -168,32 +154,21 @@ processes()
 	net=$(record "$1" net.pid)
 }
 
-scenario_kill_vm_process()
+scenario_kill_each_process()
 {
 	machine victim "$LOOP"
-	processes victim
-	kill -9 "$vm"
-	victim victim
-	remove victim
-}
-
-scenario_kill_supervisor()
-{
-	machine victim "$LOOP"
-	processes victim
-	kill -9 "$supervisor"
-	victim victim
-	call POST "/v1/machines/victim/start?wait=ready&timeout=60"
-	is "$(answer state)" running "state after another start"
-	remove victim "?force=true"
-}
-
-scenario_kill_net()
-{
-	machine victim "$LOOP"
-	processes victim
-	kill -9 "$net"
-	victim victim
+	for what in vm net supervisor; do
+		until_true 10 logged victim '^up$'
+		processes victim
+		eval "kill -9 \$$what"
+		wait_for victim failed 30
+		answer status_reason | grep . || die "no reason after kill -9 of $what"
+		for pid in $supervisor $vm $net; do
+			until_true 10 gone "$pid"
+		done
+		logged victim '^up$' || die "its output is missing after kill -9 of $what"
+		[ $what = supervisor ] || call POST "/v1/machines/victim/start?wait=ready&timeout=60"
+	done
 	remove victim
 }
 
@@ -209,11 +184,11 @@ scenario_kill_server()
 	call GET /v1/machines/ending
 	is "$(answer state)" stopped "state of the one that ended meanwhile"
 	is "$(answer exit.code)" 5 "its exit code"
-	krunctl logs ending | grep -q '^last$' || die "its last output is missing"
+	logged ending '^last$' || die "its last output is missing"
 	call GET /v1/machines/kept
 	is "$(answer state)" running "state of the one that ran on"
 	is "$(exec_in kept '["/bin/echo", "still here"]')" "still here" "exec"
-	krunctl logs kept | grep -q '^up$' || die "its output is missing"
+	logged kept '^up$' || die "its output is missing"
 	stop kept '{"timeout_s": 1}'
 	is "$(answer state)" stopped "state after stop"
 	remove kept

@@ -20,6 +20,8 @@ QEMU_FILES = ("qboot.rom", "bios-microvm.bin", "pvh.bin", "linuxboot_dma.bin")
 TIMEOUT_S = 340
 
 SCRIPT = """
+ip address add 10.1.2.3/32 dev lo
+ip address add 10.1.2.4/32 dev lo
 mkdir -p /home/user /run/krun /run/krun-qemu
 chown -R 1000:1000 /home/user /run/krun /run/krun-qemu
 su user -c "HOME=/home/user sh /scenarios.sh all %s"
