@@ -12,7 +12,6 @@
 
 #define ROOT "/sys/fs/cgroup"
 
-static const char *const controllers[] = {"+memory", "+pids", "+cpu", "+io"};
 static const char *const directories[] = {
 	[PROCESS_WORKLOAD] = ROOT "/workload",
 	[PROCESS_SESSION] = ROOT "/sessions",
@@ -22,10 +21,8 @@ int cgroup_set_up(void)
 {
 	int r;
 
-	/* One by one: a kernel need not have all of them. Memory is the one we read. */
-	r = file_write(ROOT "/cgroup.subtree_control", controllers[0]);
-	for (size_t i = 1; i < ARRAY_SIZE(controllers); i++)
-		(void)file_write(ROOT "/cgroup.subtree_control", controllers[i]);
+	/* Only what we read: each more costs time, and whoever wants others may add them. */
+	r = file_write(ROOT "/cgroup.subtree_control", "+memory");
 	for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
 		if (mkdir(directories[i], 0755) < 0 && errno != EEXIST)
 			r = -errno;

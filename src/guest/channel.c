@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -161,4 +162,13 @@ void channel_flush(struct channel *channel)
 bool channel_is_flushed(const struct channel *channel)
 {
 	return channel->ended || channel->out_start == channel->out_end;
+}
+
+bool channel_is_delivered(const struct channel *channel)
+{
+	int unsent = 0;
+
+	if (!channel_is_flushed(channel))
+		return false;
+	return channel->ended || ioctl(channel->fd, TIOCOUTQ, &unsent) < 0 || unsent == 0;
 }

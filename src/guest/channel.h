@@ -61,4 +61,10 @@ void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stre
 void channel_flush(struct channel *channel);
 bool channel_is_flushed(const struct channel *channel);
 
+/*
+ * The same, and as far as the transport can tell the other side has it: vsock says what the VM process
+ * has not taken yet, and a reboot would lose it. Nothing announces it: ask again after a while.
+ */
+bool channel_is_delivered(const struct channel *channel);
+
 #endif

@@ -17,13 +17,14 @@
 #include "session.h"
 #include "workload.h"
 
-#define CONFIG_TIMEOUT_NS (60 * NS_PER_S)
-#define START_TIMEOUT_NS  (60 * NS_PER_S) /* an exec from a shared directory that does not answer */
-#define KILL_TIMEOUT_NS   (5 * NS_PER_S) /* a process that SIGKILL does not end hangs in a device */
-#define DRAIN_TIMEOUT_NS  (2 * NS_PER_S) /* after the last process is reaped */
-#define FLUSH_TIMEOUT_NS  (5 * NS_PER_S)
-#define ORPHAN_TIMEOUT_MS 10000 /* for the workload when the host is gone */
-#define STATS_INTERVAL_NS (5 * NS_PER_S)
+#define CONFIG_TIMEOUT_NS    (60 * NS_PER_S)
+#define START_TIMEOUT_NS     (60 * NS_PER_S) /* an exec from a shared directory that does not answer */
+#define KILL_TIMEOUT_NS      (5 * NS_PER_S) /* a process that SIGKILL does not end hangs in a device */
+#define DRAIN_TIMEOUT_NS     (2 * NS_PER_S) /* after the last process is reaped */
+#define FLUSH_TIMEOUT_NS     (5 * NS_PER_S)
+#define ORPHAN_TIMEOUT_MS    10000           /* for the workload when the host is gone */
+#define DELIVERY_INTERVAL_NS (1 * NS_PER_MS) /* between looks whether EXITED has left */
+#define STATS_INTERVAL_NS    (10 * NS_PER_S)
 
 enum phase {
 	PHASE_CONFIGURING,
@@ -376,7 +377,7 @@ static void advance(void)
 		watch_killing();
 	}
 	if (control.phase == PHASE_FLUSHING &&
-	    (channel_is_flushed(&control.channel) || clock_now_ns() >= control.deadline_ns))
+	    (channel_is_delivered(&control.channel) || clock_now_ns() >= control.deadline_ns))
 		control.phase = PHASE_OVER;
 }
 
@@ -392,6 +393,8 @@ static void wait_for_events(void)
 	loop_wake_at(loop, control.deadline_ns);
 	if (control.phase == PHASE_RUNNING)
 		loop_wake_at(loop, control.stats_at_ns);
+	if (control.phase == PHASE_FLUSHING)
+		loop_wake_at(loop, clock_now_ns() + DELIVERY_INTERVAL_NS);
 	loop_wait(loop);
 }
 

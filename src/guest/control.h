@@ -18,7 +18,7 @@
  *	STARTING on	exec failed, the workload ended			KILLING
  *	STOPPING	timeout						KILLING
  *	KILLING		nothing is left, or a deadline			FLUSHING
- *	FLUSHING	sent, or a deadline				OVER
+ *	FLUSHING	delivered, or a deadline				OVER
  *
  * Every state but RUNNING has a deadline. After set-up nothing here can fail.
  */
