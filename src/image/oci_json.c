@@ -99,7 +99,7 @@ int oci_load_json(const struct tarball *tarball, const struct tarball_member *me
 int oci_load_blob(const struct tarball *tarball, const struct oci_descriptor *descriptor,
 		  json_t **ret_value, struct fault *fault)
 {
-	const struct tarball_member *member;
+	const struct tarball_member *member = NULL;
 
 	if (oci_find_blob(tarball, descriptor->digest, &member, fault) < 0)
 		return -1;
