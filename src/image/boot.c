@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "boot.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
 #include "base/fd.h"
@@ -83,6 +85,9 @@ int boot_write(int vminit_fd, int output_fd, struct fault *fault)
 	int r;
 
 	buf_init(&vminit, VMINIT_BYTES_MAX);
+	/* It is installed for all users, and nothing in it is anybody's. */
+	if (fchmod(output_fd, 0644) < 0)
+		return fault_set_errno(fault, errno, "cannot write the boot disk");
 	if (read_vminit(vminit_fd, &vminit, fault) < 0)
 		return -1;
 	tree_init(&tree, &limits_default);
