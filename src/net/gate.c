@@ -538,16 +538,15 @@ void gate_refuse(const struct gate *gate, const uint8_t *frame, const struct pac
 		      ICMP_HEAD_BYTES + quoted, answer);
 }
 
-/* Where the transport's checksum stands, or NULL where it covers no addresses or is not used. */
-static uint8_t *find_checksum(uint8_t *frame, const struct packet *packet)
+/* Offset of the transport's checksum; 0 where it covers no addresses or is not used. */
+static size_t find_checksum(const uint8_t *frame, const struct packet *packet)
 {
-	uint8_t *head = frame + packet->head_at;
-
 	if (packet->protocol == IPPROTO_TCP)
-		return head + TCP_CHECKSUM_AT;
-	if (packet->protocol == IPPROTO_UDP && get_be16(head + UDP_CHECKSUM_AT) != 0)
-		return head + UDP_CHECKSUM_AT;
-	return NULL;
+		return packet->head_at + TCP_CHECKSUM_AT;
+	if (packet->protocol == IPPROTO_UDP &&
+	    get_be16(frame + packet->head_at + UDP_CHECKSUM_AT) != 0)
+		return packet->head_at + UDP_CHECKSUM_AT;
+	return 0;
 }
 
 static void mend(uint8_t *at, const void *before, const void *after, size_t length, bool is_udp)
@@ -564,11 +563,12 @@ static void mend(uint8_t *at, const void *before, const void *after, size_t leng
 static void set_address4(uint8_t *frame, const struct packet *packet, size_t at,
 			 const uint8_t address4[4])
 {
-	uint8_t *ip = frame + ETHER_HEAD_BYTES, *checksum = find_checksum(frame, packet);
+	uint8_t *ip = frame + ETHER_HEAD_BYTES;
+	size_t checksum_at = find_checksum(frame, packet);
 
 	mend(ip + IP4_CHECKSUM_AT, ip + at, address4, 4, false);
-	if (checksum != NULL)
-		mend(checksum, ip + at, address4, 4, packet->protocol == IPPROTO_UDP);
+	if (checksum_at != 0)
+		mend(frame + checksum_at, ip + at, address4, 4, packet->protocol == IPPROTO_UDP);
 	memcpy(ip + at, address4, 4);
 }
 
@@ -584,12 +584,13 @@ void gate_set_source4(uint8_t *frame, const struct packet *packet, const uint8_t
 
 static void set_port(uint8_t *frame, const struct packet *packet, size_t at, uint16_t port)
 {
-	uint8_t *field = frame + packet->head_at + at, *checksum = find_checksum(frame, packet);
+	uint8_t *field = frame + packet->head_at + at;
+	size_t checksum_at = find_checksum(frame, packet);
 	uint8_t after[2];
 
 	put_be16(after, port);
-	if (checksum != NULL)
-		mend(checksum, field, after, 2, packet->protocol == IPPROTO_UDP);
+	if (checksum_at != 0)
+		mend(frame + checksum_at, field, after, 2, packet->protocol == IPPROTO_UDP);
 	memcpy(field, after, 2);
 }
 

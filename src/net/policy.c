@@ -158,7 +158,7 @@ static enum policy_verdict judge_gateway(const struct packet *packet)
 int policy_init(struct policy *policy, char *const *allow_list, struct err *err)
 {
 	struct in_addr gateway4, loopback4;
-	size_t count = strv_length(allow_list);
+	size_t count = allow_list != NULL ? strv_length(allow_list) : 0;
 
 	if (inet_pton(AF_INET, NET_GATEWAY, &gateway4) != 1 ||
 	    inet_pton(AF_INET, NET_HOST_LOOPBACK, &loopback4) != 1 ||

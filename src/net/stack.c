@@ -123,7 +123,7 @@ static int on_no_event(int index, void *opaque)
 static void warm_up(struct stack *stack, const struct gate *gate)
 {
 	uint32_t timeout_ms = 0;
-	struct gate_answer frame;
+	struct gate_answer frame = {0};
 
 	slirp_pollfds_fill(stack->slirp, &timeout_ms, on_ignored_fd, stack);
 	slirp_pollfds_poll(stack->slirp, 1, on_no_event, stack);
@@ -203,13 +203,17 @@ static int on_new_fd(int fd, int events, void *opaque)
 
 static int port_of(int fd, uint16_t *ret_port)
 {
-	struct sockaddr_storage address = {0};
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in4;
+		struct sockaddr_in6 in6;
+	} address = {.in6 = {0}};
 	socklen_t length = sizeof(address);
 
-	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+	if (getsockname(fd, &address.any, &length) < 0)
 		return -errno;
-	/* The port is at the same place in both families. */
-	*ret_port = ntohs(((const struct sockaddr_in *)&address)->sin_port);
+	*ret_port = ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port
+							    : address.in4.sin_port);
 	return 0;
 }
 
@@ -341,7 +345,7 @@ bool stack_is_full(const struct stack *stack)
 bool stack_has_port(const struct stack *stack, const struct pollset *set, uint16_t port)
 {
 	size_t last = MIN(stack->first + stack->polled, set->count);
-	uint16_t found;
+	uint16_t found = 0;
 
 	if (stack->paused)
 		return false;

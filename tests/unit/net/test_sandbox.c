@@ -133,7 +133,7 @@ static int work(void)
 				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct pollfd wait = {.fd = -1};
 	uint8_t bytes[16];
-	void *memory;
+	void *memory, *more;
 
 	for (size_t i = 0; i < 3; i++) {
 		int fd = socket(AF_INET, types[i], 0), one = 1;
@@ -152,12 +152,10 @@ static int work(void)
 		return 4;
 	rand_bytes(bytes, sizeof(bytes));
 	memory = malloc(8 << 20);
-	if (memory == NULL)
+	more = memory != NULL ? realloc(memory, 16 << 20) : NULL;
+	if (more == NULL)
 		return 5;
-	memory = realloc(memory, 16 << 20);
-	if (memory == NULL)
-		return 6;
-	free(memory);
+	free(more);
 	return 0;
 }
 
