@@ -161,7 +161,7 @@ static void on_drained(struct link *link)
 	feed_manager(link->owner);
 }
 
-static const struct link_calls link_calls = {
+static const struct link_calls client_calls = {
 	.frame = on_frame,
 	.closed = on_closed,
 	.drained = on_drained,
@@ -192,22 +192,16 @@ static void sweep(struct control *control)
 	}
 }
 
-static void on_connection(struct loop_watch *watch, short events)
+/* Takes the descriptor. */
+static void add_client(struct control *control, int fd)
 {
-	struct control *control = watch->owner;
-	struct client *client;
-	int fd;
+	struct client *client = mem_new(struct client);
 
-	(void)events;
-	sweep(control);
-	if (fd_accept(watch->fd, &fd) < 0)
-		return;
-	client = mem_new(struct client);
 	*client = (struct client){
 		.control = control,
 		.deadline_ms = clock_monotonic_ms() + HELLO_TIMEOUT_MS,
 	};
-	link_init(&client->link, control->loop, &link_calls, client);
+	link_init(&client->link, control->loop, &client_calls, client);
 	if (link_open(&client->link, fd, OUT_BYTES_MAX) < 0) {
 		free(client);
 		return;
@@ -217,6 +211,17 @@ static void on_connection(struct loop_watch *watch, short events)
 	if (++control->client_count > LIMIT_CONTROL_CLIENTS)
 		session_refuse(&client->link, CODE_REFUSED,
 			       "the machine has too many connections: close one");
+}
+
+static void on_connection(struct loop_watch *watch, short events)
+{
+	struct control *control = watch->owner;
+	int fd;
+
+	(void)events;
+	sweep(control);
+	if (fd_accept(watch->fd, &fd) >= 0)
+		add_client(control, fd);
 }
 
 void control_init(struct control *control, struct loop *loop, struct sessions *sessions,

@@ -243,7 +243,7 @@ static void on_drained(struct link *link)
 		update_client(channel->session);
 }
 
-static const struct link_calls link_calls = {
+static const struct link_calls channel_calls = {
 	.frame = on_frame,
 	.closed = on_closed,
 	.drained = on_drained,
@@ -254,7 +254,7 @@ static struct channel *add_channel(struct sessions *sessions, int fd, int port)
 	struct channel *channel = mem_new(struct channel);
 
 	*channel = (struct channel){.sessions = sessions, .port = port, .deadline_ms = INT64_MAX};
-	link_init(&channel->link, sessions->loop, &link_calls, channel);
+	link_init(&channel->link, sessions->loop, &channel_calls, channel);
 	if (link_open(&channel->link, fd, UP_BYTES_MAX) < 0) {
 		free(channel);
 		return NULL;
