@@ -42,6 +42,10 @@ def is_running(pid):
     return status != "Z"
 
 
+# A rootless podman keeps its namespaces with a process that outlives it.
+KEPT_BY_BUILDERS = ("catatonit", "podman pause")
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
         super().__init__("localhost", timeout=timeout)
@@ -140,7 +144,8 @@ class Server:
         options.setdefault("env", self.env)
         done = subprocess.run(argv, capture_output=True, timeout=deadline_s, **options)
         if check:
-            assert done.returncode == 0, f"{argv} ended with {done.returncode}: {done.stderr.decode(errors='replace')}"
+            said = done.stderr.decode(errors="replace")
+            assert done.returncode == 0, f"{argv} ended with {done.returncode}: {said}{self.diagnosis()}"
         return done
 
     def krunctl(self, *arguments, **options):
@@ -156,7 +161,7 @@ class Server:
     # ---- what may be left ----
 
     def processes(self):
-        """(pid, name) of what descends from this server, whoever its parent is now."""
+        """(pid, name) of what descends from this server or a krun-run, whoever its parent is now."""
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if self.mark.encode() in (entry / "environ").read_bytes().split(b"\0") and is_running(entry.name):
@@ -171,8 +176,16 @@ class Server:
         assert self.names(self.state / "machines") == []
         assert self.names(self.state / "tmp") == []
         assert self.names(self.run_dir) == ["api.sock"]
-        left = [name for pid, name in self.processes() if pid != self.process.pid]
+        left = [name for pid, name in self.processes() if pid != self.process.pid and name not in KEPT_BY_BUILDERS]
         assert left == [], "processes are left"
+
+    def diagnosis(self):
+        """The ends of all logs, for a failure's message."""
+        text = ""
+        for path in [self.log, *self.state.glob("machines/*/vmm.log"), *self.state.glob("machines/*/log/machine.log")]:
+            if path.exists():
+                text += f"\n---- {path}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-20:])
+        return text
 
     def kill_all(self):
         for pid, _name in list(self.processes()):

@@ -1,7 +1,7 @@
 """A machine from its start to its deletion."""
 
 import json
-import os
+import shutil
 import socket
 import subprocess
 import urllib.request
@@ -38,25 +38,27 @@ def builder(server):
 
 
 @pytest.fixture
-def context(tmp_path):
-    """A directory with a Dockerfile whose RUN needs a container at build time."""
+def context(tmp_path, is_root):
+    """A directory with a Dockerfile. Its RUN needs more of a builder than a user without subordinate ids can give it."""
     directory = tmp_path / "Web App"
     directory.mkdir()
-    (directory / "busybox").write_bytes(open(archive.busybox(), "rb").read())
-    os.chmod(directory / "busybox", 0o755)
+    shutil.copy(archive.busybox(), directory / "busybox")
+    (directory / "index.html").write_text("built here\n")
+    run = 'RUN ["/bin/busybox", "sh", "-c", "echo and run here >>/www/index.html"]\n'
     (directory / "Dockerfile").write_text(
         "FROM scratch\n"
         "COPY busybox /bin/busybox\n"
-        'RUN ["/bin/busybox", "mkdir", "/www"]\n'
-        'RUN ["/bin/busybox", "sh", "-c", "busybox --install -s /bin; echo built here > /www/index.html"]\n'
-        "ENV PATH=/bin GREETING=hello\n"
+        "COPY index.html /www/index.html\n"
+        f"{run if is_root else ''}"
+        "ENV GREETING=hello\n"
         "EXPOSE 80\n"
-        'CMD ["sh", "-c", "echo $GREETING from $0; exec httpd -f -p 80 -h /www"]\n'
+        'CMD ["/bin/busybox", "sh", "-c", "echo $GREETING from $0; exec busybox httpd -f -p 80 -h /www"]\n'
     )
-    return directory
+    return directory, "built here\nand run here\n" if is_root else "built here\n"
 
 
 def test_dockerfile_run_logs_exec_port_stop_delete(server, builder, context, name):
+    context, page = context
     try:
         run = server.krun_run("--builder", builder, "-n", name, "-p", "80", "-e", "GREETING=good morning", context)
         machine = server.machine(name)
@@ -67,11 +69,11 @@ def test_dockerfile_run_logs_exec_port_stop_delete(server, builder, context, nam
         assert b"COPY busybox" in run.stderr or b"busybox /bin/busybox" in run.stderr
 
         until(lambda: server.text("logs", name) == "good morning from sh\n", what="the greeting is in the log")
-        assert server.text("exec", name, "cat", "/www/index.html") == "built here\n"
+        assert server.text("exec", name, "/bin/busybox", "cat", "/www/index.html") == page
 
         port = machine["ports"][0]["host_port"]
         assert port != 0
-        assert until(lambda: answers(port), what="the published port answers") == "built here\n"
+        assert until(lambda: answers(port), what="the published port answers") == page
         assert f"127.0.0.1:{port}->80/tcp" in server.text("ps")
 
         pids = server.pids(name)
