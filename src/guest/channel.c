@@ -85,25 +85,28 @@ static size_t out_room(struct channel *channel)
 void channel_send(struct channel *channel, enum wire_type type, uint8_t stream,
 		  const struct wire_message *message, const void *from)
 {
-	size_t room;
-	long n;
+	/* The second time after having made room. */
+	for (int attempt = 0; attempt < 2 && !channel->ended; attempt++) {
+		size_t room = out_room(channel);
+		long n = wire_pack(type, stream, message, from, channel->out + channel->out_end,
+				   room);
 
-	if (channel->ended)
-		return;
-	room = out_room(channel);
-	n = wire_pack(type, stream, message, from, channel->out + channel->out_end, room);
-	if (n > 0)
-		channel->out_end += (size_t)n;
-	channel_flush(channel);
+		if (n > 0) {
+			channel->out_end += (size_t)n;
+			return;
+		}
+		channel_flush(channel);
+	}
 }
 
 void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t stream)
 {
+	if (out_room(channel) < WIRE_HEAD_BYTES)
+		channel_flush(channel);
 	if (channel->ended || out_room(channel) < WIRE_HEAD_BYTES)
 		return;
 	wire_frame_head(channel->out + channel->out_end, type, stream, 0);
 	channel->out_end += WIRE_HEAD_BYTES;
-	channel_flush(channel);
 }
 
 uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size)
@@ -125,7 +128,6 @@ void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stre
 	assert(channel->out_end + WIRE_HEAD_BYTES + length <= sizeof(channel->out));
 	wire_frame_head(channel->out + channel->out_end, type, stream, length);
 	channel->out_end += WIRE_HEAD_BYTES + length;
-	channel_flush(channel);
 }
 
 static void finish_connecting(struct channel *channel)

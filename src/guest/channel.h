@@ -2,7 +2,8 @@
 /*
  * A connection that carries wire frames: vsock, a virtio-serial port or a unix socket, non-blocking.
  *
- * Its two buffers are part of it and never grow. Outgoing data waits in `out`; whoever produces data
+ * Its two buffers are part of it and never grow. What is sent waits in `out` until channel_flush(), once
+ * in each turn of the loop, so that frames which belong together travel together. Whoever produces data
  * asks for room first, and a small reserve is kept from data for messages, so that an EXIT can always
  * be queued. A channel that ended (end of file, an error, a frame of impossible length) stays so until
  * it is opened again; what is sent into it is dropped.
@@ -43,7 +44,7 @@ void channel_receive(struct channel *channel);
 /* The next whole frame, valid until the next channel_receive(). False: none (yet). */
 bool channel_next(struct channel *channel, struct wire_frame *ret_frame);
 
-/* Queues a message and tries to send. Dropped when it does not fit or the channel ended. */
+/* Queues a message. Dropped when it does not fit or the channel ended. */
 void channel_send(struct channel *channel, enum wire_type type, uint8_t stream,
 		  const struct wire_message *message, const void *from);
 
@@ -57,7 +58,7 @@ void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t st
 uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size);
 void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stream, size_t length);
 
-/* Sends what it can, when poll said so or something was queued. */
+/* Sends what it can. */
 void channel_flush(struct channel *channel);
 bool channel_is_flushed(const struct channel *channel);
 

@@ -324,7 +324,8 @@ static void send_exited(void)
 
 static void watch_killing(void)
 {
-	if (control.children_gone && workload_is_drained() && session_all_flushed() &&
+	channel_flush(&control.channel);
+	if (session_flush_all() && control.children_gone && workload_is_drained() &&
 	    channel_is_flushed(&control.channel)) {
 		send_exited();
 		return;
@@ -376,6 +377,8 @@ static void advance(void)
 		reap();
 		watch_killing();
 	}
+	if (control.phase == PHASE_FLUSHING)
+		channel_flush(&control.channel);
 	if (control.phase == PHASE_FLUSHING &&
 	    (channel_is_delivered(&control.channel) || clock_now_ns() >= control.deadline_ns))
 		control.phase = PHASE_OVER;
@@ -385,6 +388,7 @@ static void wait_for_events(void)
 {
 	struct loop *loop = &control.loop;
 
+	channel_flush(&control.channel);
 	loop_begin(loop);
 	loop_watch(loop, signal_fd, POLLIN, on_signals, NULL);
 	loop_watch(loop, control.channel.fd, channel_events(&control.channel), on_channel, NULL);

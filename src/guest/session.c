@@ -424,6 +424,7 @@ void session_watch(struct loop *loop)
 	{
 		if (s->state == SESSION_FREE)
 			continue;
+		channel_flush(&s->channel);
 		loop_watch(loop, s->channel.fd, channel_events(&s->channel), on_channel, s);
 		loop_watch(loop, s->process.status_fd, POLLIN, on_status, s);
 		if (s->stdin_ring.length > 0 || s->stdin_ended)
@@ -476,6 +477,7 @@ static void wait_for_port(struct session *s)
 {
 	uint64_t deadline = clock_now_ns() + PORT_TIMEOUT_NS;
 
+	channel_flush(&s->channel);
 	while (s->state == SESSION_ENDING) {
 		struct pollfd fd = {.fd = s->channel.fd, .events = POLLIN};
 
@@ -579,12 +581,13 @@ bool session_reap(pid_t pid, int status)
 	return false;
 }
 
-bool session_all_flushed(void)
+bool session_flush_all(void)
 {
 	FOR_EACH_SESSION(s)
 	{
 		if (s->state == SESSION_FREE)
 			continue;
+		channel_flush(&s->channel);
 		if (s->state != SESSION_ENDING || !channel_is_flushed(&s->channel))
 			return false;
 	}

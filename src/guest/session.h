@@ -33,7 +33,7 @@ void session_watch(struct loop *loop);
 /* Deadlines that have passed. Once per turn. */
 void session_advance(void);
 
-/* No process, and nothing left to send, in any session. */
-bool session_all_flushed(void);
+/* Sends what it can; true when no session has a process or anything left to send. */
+bool session_flush_all(void);
 
 #endif
