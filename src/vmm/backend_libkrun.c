@@ -577,7 +577,7 @@ static int make_all(void *library, uint32_t ctx, const struct calls *calls, stru
 	return 0;
 }
 
-/* libkrun does not copy it: it stays as long as this process. */
+/* libkrun does not copy it. */
 static int read_vminit(const struct plan *plan, struct buf *vminit, struct err *err)
 {
 	int r;
@@ -591,7 +591,8 @@ static int read_vminit(const struct plan *plan, struct buf *vminit, struct err *
 
 static int configure(const struct plan *plan, void *library, uint32_t *ret_ctx, struct err *err)
 {
-	struct buf vminit;
+	/* For as long as this process. */
+	static struct buf vminit;
 	struct calls calls;
 	int r;
 

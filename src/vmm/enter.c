@@ -66,15 +66,15 @@ int enter_watch_supervisor(struct err *err)
 	return r != 0 ? err_set_errno(err, r, "cannot start a thread") : 0;
 }
 
+/* Comes back only when it has failed: else this process has become the VM. */
 static int enter(const struct backend *backend, struct err *err)
 {
 	struct vmm_config config;
+	struct plan plan = {0};
 	struct buf text;
 	struct host host;
-	struct plan plan;
 	int r;
 
-	/* Nothing is freed here: on success this process becomes the VM, on failure it ends. */
 	vmm_config_init(&config);
 	r = stdin_read_config(&config, &text, err);
 	if (r >= 0)
@@ -85,6 +85,9 @@ static int enter(const struct backend *backend, struct err *err)
 		r = backend->check(&plan, err);
 	if (r >= 0)
 		r = backend->enter(&plan, err);
+	plan_done(&plan);
+	buf_done(&text);
+	vmm_config_done(&config);
 	return r;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "machine/log_file.h"
 #include "rig.h"
@@ -517,17 +518,23 @@ static void a_missing_vminit_fails_the_machine(void **state)
 
 static void a_guest_that_never_calls_fails_at_its_deadline(void **state)
 {
+	static const char script[] = "#!/bin/sh\nexec yes boot message\n";
+	_cleanup_free_ char *good = mem_strdup(getenv("VMINIT_FAKE")),
+			    *path = rig_path(&rig, "yes");
 	struct machine_record record;
-	_cleanup_free_ char *good = mem_strdup(getenv("VMINIT_FAKE"));
 
-	/* yes(1) says nothing on the channel and prints on the console without end. */
-	setenv("VMINIT_FAKE", "/usr/bin/yes", 1);
-	rig_start(&rig, ", \"ready_timeout_s\": 1", SLEEP);
+	/* It prints on its console without end. */
+	assert_int_equal(file_write_atomic(path, script, strlen(script), 0700), 0);
+	setenv("VMINIT_FAKE", path, 1);
+	rig_start(&rig, ", \"ready_timeout_s\": 1, \"log_bytes_max\": 65536, \"log_files\": 1",
+		  SLEEP);
 	setenv("VMINIT_FAKE", good, 1);
 	assert_gone();
 	rig_load_exit(&rig, &record);
 	assert_int_equal(record.state, MACHINE_STATE_FAILED);
-	assert_non_null(record.reason);
+	assert_non_null(strstr(record.reason, "vminit did not call from the guest within 1 s; the "
+					      "console's last lines: "));
+	assert_non_null(strstr(record.reason, "boot message | boot message"));
 	machine_record_done(&record);
 }
 
