@@ -75,6 +75,7 @@ static void add_extent(struct content *content, uint32_t logical, uint32_t block
 		content->extents = mem_realloc_array(content->extents, content->extent_room,
 						     sizeof(struct extent));
 	}
+	assert(content->extents != NULL);
 	content->extents[content->extent_count++] = (struct extent){
 		.physical = content->next_block,
 		.logical = logical,

@@ -43,18 +43,17 @@ static const char *const code_names[] = {
 };
 static_assert(ARRAY_SIZE(code_names) == FAULT_COUNT, "a code without a name");
 
-int fault_set(struct fault *fault, enum fault_code code, const char *fmt, ...)
+void fault_store(struct fault *fault, enum fault_code code, const char *fmt, ...)
 {
 	va_list ap;
 
 	assert(code > FAULT_NONE && code < FAULT_COUNT);
 	if (fault->code != FAULT_NONE)
-		return -1;
+		return;
 	fault->code = code;
 	va_start(ap, fmt);
 	vsnprintf(fault->text, sizeof(fault->text), fmt, ap);
 	va_end(ap);
-	return -1;
 }
 
 /* EFBIG: the file system or the process may not have a file this large. */
@@ -63,23 +62,22 @@ static bool is_full(int errnum)
 	return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG;
 }
 
-int fault_set_errno(struct fault *fault, int errnum, const char *fmt, ...)
+void fault_store_errno(struct fault *fault, int errnum, const char *fmt, ...)
 {
 	va_list ap;
 	size_t length;
 
 	if (fault->code != FAULT_NONE)
-		return -1;
+		return;
 	fault->code = is_full(errnum) ? FAULT_DISK_FULL : FAULT_IO;
 	va_start(ap, fmt);
 	vsnprintf(fault->text, sizeof(fault->text), fmt, ap);
 	va_end(ap);
 	length = strlen(fault->text);
 	snprintf(fault->text + length, sizeof(fault->text) - length, ": %s", strerror(errnum));
-	return -1;
 }
 
-int fault_prefix(struct fault *fault, const char *fmt, ...)
+void fault_store_prefix(struct fault *fault, const char *fmt, ...)
 {
 	char tail[sizeof(fault->text)];
 	va_list ap;
@@ -91,7 +89,6 @@ int fault_prefix(struct fault *fault, const char *fmt, ...)
 	va_end(ap);
 	length = strlen(fault->text);
 	snprintf(fault->text + length, sizeof(fault->text) - length, ": %s", tail);
-	return -1;
 }
 
 const char *fault_code_name(enum fault_code code)

@@ -51,14 +51,25 @@ struct fault {
 	char text[ERR_TEXT_BYTES_MAX];
 };
 
-/* Sets the fault unless one is set. Always returns -1, which is what functions here fail with. */
-int fault_set(struct fault *fault, enum fault_code code, const char *fmt, ...) _printf_(3, 4);
+/*
+ * fault_set(fault, code, format, ...) sets the fault unless one is set. fault_set_errno(fault,
+ * errnum, format, ...) is for a failed system call: disk_full where that is the reason, else
+ * io_error; strerror is appended. fault_prefix(fault, format, ...) puts "<text>: " in front.
+ *
+ * All of them are -1, which is what functions here fail with, in a way that a compiler can see.
+ */
+#define fault_set(...)       (fault_store(__VA_ARGS__), fault_minus_one())
+#define fault_set_errno(...) (fault_store_errno(__VA_ARGS__), fault_minus_one())
+#define fault_prefix(...)    (fault_store_prefix(__VA_ARGS__), fault_minus_one())
 
-/* A failed system call: disk_full where that is the reason, else io_error; strerror is appended. */
-int fault_set_errno(struct fault *fault, int errnum, const char *fmt, ...) _printf_(3, 4);
+void fault_store(struct fault *fault, enum fault_code code, const char *fmt, ...) _printf_(3, 4);
+void fault_store_errno(struct fault *fault, int errnum, const char *fmt, ...) _printf_(3, 4);
+void fault_store_prefix(struct fault *fault, const char *fmt, ...) _printf_(2, 3);
 
-/* Puts "<text>: " in front. Returns -1. */
-int fault_prefix(struct fault *fault, const char *fmt, ...) _printf_(2, 3);
+static inline int fault_minus_one(void)
+{
+	return -1;
+}
 
 /* "archive_broken" and so on. */
 const char *fault_code_name(enum fault_code code);
