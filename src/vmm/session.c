@@ -127,6 +127,16 @@ static void abort_session(struct session *session, const char *sentence)
 		close_channel(channel);
 }
 
+static void abort_all(struct sessions *sessions, const char *sentence)
+{
+	struct session *next;
+
+	for (struct session *s = sessions->first; s != NULL; s = next) {
+		next = s->next;
+		abort_session(s, sentence);
+	}
+}
+
 static void update_client(struct session *session)
 {
 	struct channel *channel = session->channel;
@@ -343,8 +353,7 @@ void sessions_reset(struct sessions *sessions)
 	struct channel *channel;
 	int fd = sessions->listener.fd;
 
-	while (sessions->first != NULL)
-		abort_session(sessions->first, "the machine has ended");
+	abort_all(sessions, "the machine has ended");
 	while ((channel = sessions->channels) != NULL) {
 		sessions->channels = channel->next;
 		link_done(&channel->link);
@@ -506,7 +515,6 @@ void sessions_end(struct sessions *sessions, const char *sentence)
 {
 	for (struct channel *c = sessions->channels; c != NULL; c = c->next)
 		link_drain(&c->link);
-	while (sessions->first != NULL)
-		abort_session(sessions->first, sentence);
+	abort_all(sessions, sentence);
 	sweep(sessions);
 }
