@@ -49,7 +49,7 @@ void tree_done(struct tree *tree)
 	tree->release = NULL;
 	if (tree->root != NULL) {
 		while (tree->root->directory.first != NULL)
-			tree_unlink(tree, tree->root->directory.first);
+			tree_unlink(tree, tree->root->directory.first); // NOLINT(*-unix.Malloc)
 		tree_drop(tree, tree->root);
 	}
 	free(tree->buckets);
