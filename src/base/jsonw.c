@@ -70,8 +70,13 @@ static bool is_plain(uint8_t c)
 
 static void put_string(struct jsonw *w, const void *data, size_t length)
 {
-	const uint8_t *p = data, *end = p + length;
+	const uint8_t *p = data, *end;
 
+	if (length == 0) {
+		put(w, "\"\"", 2); /* an empty buffer has no data to point at */
+		return;
+	}
+	end = p + length;
 	put(w, "\"", 1);
 	while (p < end && w->error == 0) {
 		const uint8_t *run = p;

@@ -227,6 +227,7 @@ static void jsonw_writes_valid_json_whatever_the_bytes(void **state)
 	jsonw_init(&w, &out);
 	jsonw_object_begin(&w, NULL);
 	jsonw_string_bytes(&w, "all", all, sizeof(all));
+	jsonw_string_bytes(&w, "nothing", NULL, 0); /* of a buffer that never held anything */
 	jsonw_string(&w, "utf8", "\xc3\xa4 \xf0\x9f\x98\x80 \xed\xa0\x80 \xc0\xaf");
 	jsonw_array_begin(&w, "array");
 	jsonw_int(&w, NULL, INT64_MIN);
