@@ -4,7 +4,7 @@
  *
  * The kernel starts PID 1 on a boot root that holds nothing but vminit and mount points: a read-only
  * ext4 under QEMU, a virtual directory under libkrun. The machine's own root is mounted beside it and
- * takes its place; the boot root is then detached and no process finds a way to it.
+ * takes its place; the boot root is then detached and no path leads to it.
  */
 #ifndef GUEST_MOUNTS_H
 #define GUEST_MOUNTS_H

@@ -52,7 +52,7 @@ static bool find_device(void *arg)
 	bool found = false;
 
 	while (dir != NULL && !found && (entry = readdir(dir)) != NULL) {
-		char path[256], value[64];
+		char path[512], value[64];
 
 		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof(search->name))
 			continue;
