@@ -219,14 +219,14 @@ static void the_flow_silent_longest_goes(void **state)
 {
 	struct packet kept = make_packet(0, IPPROTO_TCP), packet;
 	(void)state;
-	for (int i = 0; i < 5 * FLOW_COUNT_MAX; i++) {
+	for (int i = 0; i < 20 * FLOW_COUNT_MAX; i++) {
 		packet = make_packet(i, IPPROTO_TCP);
 		flow_add(&flows, &packet, i);
 		assert_true(flow_touch(&flows, &kept, i));
 	}
-	for (int i = 1; i < 5 * FLOW_COUNT_MAX; i++) {
+	for (int i = 1; i < 20 * FLOW_COUNT_MAX; i++) {
 		packet = make_packet(i, IPPROTO_TCP);
-		assert_int_equal(flow_touch(&flows, &packet, i), i > 4 * FLOW_COUNT_MAX);
+		assert_int_equal(flow_touch(&flows, &packet, i), i > 19 * FLOW_COUNT_MAX);
 	}
 }
 

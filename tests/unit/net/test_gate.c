@@ -146,6 +146,9 @@ static void wrong_mac_target_is_dropped(void **state)
 	/* Broadcast frames carry no unicast packets. */
 	memset(craft.frame + ETHER_TARGET_AT, 0xff, MAC_BYTES);
 	assert_dropped();
+	craft_arp_request(&craft, "192.168.127.1");
+	memcpy(craft.frame + ETHER_TARGET_AT, "\x52\x54\0\0\0\1", MAC_BYTES);
+	assert_dropped();
 }
 
 static void multicast_and_broadcast_are_dropped(void **state)
@@ -239,6 +242,11 @@ static void ip_options_are_dropped(void **state)
 	craft.length += 4;
 	craft.frame[CRAFT_IP] = 0x46;
 	put_be16(craft.frame + CRAFT_IP + IP4_LENGTH_AT, (uint16_t)(craft.length - CRAFT_IP));
+	craft_mend(&craft);
+	assert_dropped();
+	/* A header length that lies: without options the packet would be a good one. */
+	craft_tcp(&craft, "203.0.113.5", &syn, "\1\1\1\1", 4);
+	craft.frame[CRAFT_IP] = 0x46;
 	craft_mend(&craft);
 	assert_dropped();
 }

@@ -296,6 +296,7 @@ static void answers_do_not_open_special_addresses(void **state)
 		pin("example.org", closed[i], 300);
 		assert_int_equal(judge(closed[i], 80), POLICY_REFUSE);
 	}
+	assert_int_equal(policy.pin_count, 0);
 }
 
 static void pins_are_bounded(void **state)
