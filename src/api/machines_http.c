@@ -215,12 +215,10 @@ static int read_machine(struct request *request, struct machine **ret_machine, s
 		return r;
 	machine_request_init(&asked);
 	r = machine_request_read(&asked, body, err);
-	if (r < 0) {
-		machine_request_done(&asked);
-		return r;
-	}
-	*ret_machine = machine_new(request->server, &asked);
-	return 0;
+	if (r >= 0)
+		*ret_machine = machine_new(request->server, &asked);
+	machine_request_done(&asked);
+	return r < 0 ? r : 0;
 }
 
 /* Its directory, then its disk, then its row; see on_disk(). */
