@@ -212,14 +212,15 @@ bool allow_rule_matches6(const struct allow_rule *rule, const struct in6_addr *a
 
 bool allow_rule_matches_name(const struct allow_rule *rule, const char *name)
 {
-	size_t length = strlen(name), rule_length = strlen(rule->name);
+	size_t length = strlen(name), rule_length;
 
+	if (rule->kind != ALLOW_NAME && rule->kind != ALLOW_SUFFIX)
+		return false;
+	rule_length = strlen(rule->name);
 	if (length > 0 && name[length - 1] == '.')
 		length--;
 	if (rule->kind == ALLOW_NAME)
 		return length == rule_length && strncasecmp(name, rule->name, length) == 0;
-	if (rule->kind != ALLOW_SUFFIX || length <= rule_length + 1)
-		return false;
-	return name[length - rule_length - 1] == '.' &&
+	return length > rule_length + 1 && name[length - rule_length - 1] == '.' &&
 	       strncasecmp(name + length - rule_length, rule->name, rule_length) == 0;
 }
