@@ -75,7 +75,8 @@ static void update_events(struct link *link)
 
 static void linger(struct link *link)
 {
-	(void)shutdown(link->watch.fd, SHUT_WR);
+	if (link->half_closes)
+		(void)shutdown(link->watch.fd, SHUT_WR);
 	link->linger_ms = clock_monotonic_ms() + LINGER_MS;
 }
 
@@ -206,14 +207,25 @@ int link_send_raw(struct link *link, enum wire_type type, uint8_t stream, const 
 	return 0;
 }
 
-void link_finish(struct link *link)
+static void finish(struct link *link, bool half_closes)
 {
 	if (!link_is_open(link) || link->closing)
 		return;
 	link->closing = true;
+	link->half_closes = half_closes;
 	if (link->out.length == 0)
 		linger(link);
 	update_events(link);
+}
+
+void link_finish(struct link *link)
+{
+	finish(link, true);
+}
+
+void link_await_end(struct link *link)
+{
+	finish(link, false);
 }
 
 void link_expire(struct link *link, int64_t now_ms)

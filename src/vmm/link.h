@@ -40,6 +40,7 @@ struct link {
 	bool paused;       /* link_pause(): nothing is read */
 	bool delivering;   /* a function of `calls` is running */
 	bool closing;      /* link_finish(): what arrives is thrown away */
+	bool half_closes;  /* it tells the peer the end by shutdown() */
 	int64_t linger_ms; /* everything is written, the peer's end is awaited: until when */
 	size_t data_head;  /* in `out`: where the last frame begins if data may be added to it */
 	bool data_open;
@@ -81,6 +82,12 @@ void link_pause(struct link *link, bool paused);
  * it its reading. The owner calls link_expire() from `linger_ms` on, for a peer that stays.
  */
 void link_finish(struct link *link);
+
+/*
+ * The same for a peer that the last frame tells to close: its end is awaited, ours is not told. libkrun
+ * takes a connection that is closed one way for closed both ways, and then keeps it for seconds.
+ */
+void link_await_end(struct link *link);
 void link_expire(struct link *link, int64_t now_ms);
 
 /* Reads and delivers what has already arrived, up to the peer's end, without waiting. */

@@ -13,7 +13,7 @@
 #include "base/rand.h"
 
 #define SOCKET_NAME "s"
-/* Connections beyond the sessions that wait for them: dialled by somebody else, soon dropped. */
+/* Connections without a session beyond the sessions there are: somebody else dials. */
 #define SPARE_CONNECTIONS 8
 #define CODE_SET_UP       125 /* as of a shell whose command could not be set up */
 
@@ -113,7 +113,7 @@ static void end_session(struct session *session, const char *sentence)
 	if (link_send_raw(&channel->link, WIRE_END, WIRE_STREAM_ALL, NULL, 0) < 0)
 		channel->spoilt = true;
 	if (channel->port < 0)
-		link_finish(&channel->link);
+		link_await_end(&channel->link);
 }
 
 /* The guest broke the rules or its channel is gone: the session cannot go on. */
@@ -294,6 +294,16 @@ static void sweep(struct sessions *sessions)
 	}
 }
 
+/* Connections that have not said whose they are; those that only await their end do not count. */
+static size_t count_strangers(const struct sessions *sessions)
+{
+	size_t count = 0;
+
+	for (const struct channel *c = sessions->channels; c != NULL; c = c->next)
+		count += c->session == NULL && !c->link.closing && !c->over;
+	return count;
+}
+
 static void on_connection(struct loop_watch *watch, short events)
 {
 	struct sessions *sessions = watch->owner;
@@ -304,7 +314,7 @@ static void on_connection(struct loop_watch *watch, short events)
 	if (fd_accept(watch->fd, &fd) < 0)
 		return;
 	sweep(sessions);
-	if (sessions->channel_count >= sessions->session_count + SPARE_CONNECTIONS) {
+	if (count_strangers(sessions) >= sessions->session_count + SPARE_CONNECTIONS) {
 		fd_close(fd);
 		return;
 	}

@@ -29,6 +29,10 @@ scenario_create_logs_exec_stop_delete()
 	until_true 10 logged life '^up$'
 	is "$(exec_in life '["/bin/echo", "hello"]')" hello "exec"
 	is "$(krunctl exec life echo by krunctl)" "by krunctl" "krunctl exec"
+	# One after the other at once: what is left of the ones before must not keep the next one out.
+	meter http -n 20 -o "$ANSWER" -b '{"cmd": ["/bin/true"], "timeout_s": 20}' "$SOCKET" POST /v1/machines/life/exec >/dev/null ||
+		die "20 in a row: $(cat "$ANSWER")"
+	is "$(answer exit_code)" 0 "exec after 19"
 	krunctl exec life sh -c 'exit 9'
 	is $? 9 "exit code of krunctl exec"
 	refused 409 DELETE /v1/machines/life
