@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Turns docs/openapi.yaml into a C file that holds it as JSON.
+"""Turns docs/openapi.yaml into JSON, as the bytes of a C array that ends with a zero.
 
-    embed_openapi.py INPUT.yaml OUTPUT.c
+    embed_openapi.py INPUT.yaml OUTPUT.h
 
 Reads the part of YAML that the document keeps to, so that building needs nothing but Python: mappings and sequences by
 indentation, plain and quoted scalars, flow collections that are JSON, and literal (|) and folded (>) text. Whatever else is
@@ -178,9 +178,7 @@ def main():
     data = json.dumps(read(source), ensure_ascii=False, separators=(",", ":")).encode()
     rows = [", ".join(str(byte) for byte in data[i : i + 24]) for i in range(0, len(data), 24)]
     with open(target, "w", encoding="ascii") as file:
-        file.write('/* Made from docs/openapi.yaml by the build. */\n#include "openapi.h"\n\n')
-        file.write("const char openapi_json[] = {\n\t" + ",\n\t".join(rows) + ", 0,\n};\n")
-        file.write("const size_t openapi_json_length = sizeof(openapi_json) - 1;\n")
+        file.write(",\n".join(rows) + ", 0,\n")
 
 
 if __name__ == "__main__":

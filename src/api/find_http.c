@@ -17,7 +17,7 @@ struct machine *find_machine(struct request *request)
 
 	if (r == 0)
 		return machine;
-	if (r == -ENOTUNIQ)
+	if (r == -EMLINK)
 		reply_error(request, 409, "ambiguous_id", "several machines' ids begin with '%s'",
 			    request->param);
 	else

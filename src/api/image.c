@@ -92,8 +92,8 @@ int image_resolve(struct server *server, const char *text, char ret_digest[IMAGE
 	if ((r == -ENOENT || r == -EINVAL) && length >= PREFIX_DIGITS && length <= DIGEST_DIGITS &&
 	    strspn(digits, HEX) == length)
 		r = find_by_digest(server, digits, &digest, err);
-	if (r == -ENOTUNIQ)
-		return err_set(err, ENOTUNIQ, "several images begin with '%.80s'", text);
+	if (r == -EMLINK)
+		return err_set(err, EMLINK, "several images begin with '%.80s'", text);
 	if (r == -ENOENT)
 		return err_set(err, ENOENT,
 			       "there is no image '%.80s': import it with POST /v1/images", text);

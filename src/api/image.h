@@ -30,7 +30,7 @@ int image_name_normalise(const char *text, char ret_name[IMAGE_NAME_BYTES_MAX + 
 /*
  * By digest ("sha256:" and 64 digits, or at least 8 digits of a unique one), or by name; a name
  * without a registry is also looked for below the two registries that builders put in front of
- * local names. -ENOENT, -ENOTUNIQ, -EINVAL.
+ * local names. -ENOENT, -EMLINK, -EINVAL.
  */
 int image_resolve(struct server *server, const char *text, char ret_digest[IMAGE_DIGEST_BYTES],
 		  struct err *err) _must_check_;

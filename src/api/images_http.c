@@ -32,7 +32,7 @@ static void reply_image_errno(struct request *request, int r, const struct err *
 {
 	if (r == -ENOENT || r == -EINVAL)
 		reply_error(request, 404, "image_not_found", "%s", err->text);
-	else if (r == -ENOTUNIQ)
+	else if (r == -EMLINK)
 		reply_error(request, 409, "ambiguous_id", "%s", err->text);
 	else if (r == -EBUSY)
 		reply_error(request, 409, "image_in_use", "%s", err->text);
@@ -241,8 +241,12 @@ void images_http_import(struct request *request)
 		reply_error(request, 413, "body_too_large", "the archive is larger than 64 GiB");
 		return;
 	}
-	r = import_new(request->server, asked == NULL ? NULL : name, request->content_length,
-		       &calls, request, &import, &err);
+	r = import_new(request->server,
+		       &(struct import_order){.name = asked == NULL ? NULL : name,
+					      .expected_bytes = request->content_length,
+					      .calls = &calls,
+					      .user = request},
+		       &import, &err);
 	if (r == -EBUSY) {
 		reply_error(request, 429, "too_many_imports", "%s", err.text);
 		return;

@@ -426,15 +426,14 @@ static int check_room(struct server *server, uint64_t expected_bytes, struct err
 	return 0;
 }
 
-int import_new(struct server *server, const char *name, uint64_t expected_bytes,
-	       const struct import_calls *calls, void *user, struct import **ret_import,
+int import_new(struct server *server, const struct import_order *order, struct import **ret_import,
 	       struct err *err)
 {
 	static unsigned long counter;
 	struct import *import;
 	_cleanup_free_ char *path = mem_printf("%s/archive-%lu", server->tmp_dir, ++counter);
 	_cleanup_fd_ int fd = -1;
-	int r = check_room(server, expected_bytes, err);
+	int r = check_room(server, order->expected_bytes, err);
 
 	if (r < 0)
 		return r;
@@ -443,12 +442,12 @@ int import_new(struct server *server, const char *name, uint64_t expected_bytes,
 		return err_set_errno(err, errno, "cannot make '%s'", path);
 	import = mem_new(struct import);
 	import->server = server;
-	import->calls = calls;
-	import->user = user;
+	import->calls = order->calls;
+	import->user = order->user;
 	import->fd = take_fd(fd);
 	import->archive_path = take_ptr(path);
 	import->output_path = mem_printf("%s/image-%lu.ext4", server->tmp_dir, counter);
-	import->name = mem_strdup_or_null(name);
+	import->name = mem_strdup_or_null(order->name);
 	buf_init(&import->filling, IMAGE_UPLOAD_AHEAD_BYTES + 4 * HTTP_READ_BYTES);
 	buf_init(&import->writing, IMAGE_UPLOAD_AHEAD_BYTES + 4 * HTTP_READ_BYTES);
 	server->import_count++;

@@ -38,12 +38,15 @@ struct import_calls {
 	void (*on_end)(void *user, const struct import_result *result);
 };
 
-/*
- * `name` may be NULL and is copied. `expected_bytes`: 0 when unknown. -EBUSY: too many at once.
- * -ENOSPC.
- */
-int import_new(struct server *server, const char *name, uint64_t expected_bytes,
-	       const struct import_calls *calls, void *user, struct import **ret_import,
+struct import_order {
+	const char *name;        /* copied; NULL: those of the archive */
+	uint64_t expected_bytes; /* 0: unknown */
+	const struct import_calls *calls;
+	void *user;
+};
+
+/* -EBUSY: too many at once. -ENOSPC. */
+int import_new(struct server *server, const struct import_order *order, struct import **ret_import,
 	       struct err *err) _must_check_;
 
 void import_data(struct import *import, const void *data, size_t length);

@@ -111,7 +111,7 @@ static int find_prefix(const struct machines *machines, const char *prefix,
 		if (machines->by_id[i]->is_creating)
 			continue;
 		if (found != NULL)
-			return -ENOTUNIQ;
+			return -EMLINK;
 		found = machines->by_id[i];
 	}
 	if (found == NULL)

@@ -21,7 +21,7 @@ int machines_add(struct machines *machines, struct machine *machine, struct err 
 void machines_remove(struct machines *machines, struct machine *machine);
 void machines_done(struct machines *machines);
 
-/* By id, unique prefix of one, or name. -ENOENT; -ENOTUNIQ for a prefix of several. */
+/* By id, unique prefix of one, or name. -ENOENT; -EMLINK for a prefix of several. */
 int machines_find(const struct machines *machines, const char *text,
 		  struct machine **ret_machine) _must_check_;
 

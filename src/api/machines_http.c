@@ -19,7 +19,7 @@
 #include "request.h"
 #include "routes.h"
 #include "server.h"
-#include "wait.h"
+#include "waiter.h"
 #include "wire/signal.h"
 
 /* ---- waiting ---- */
@@ -61,14 +61,15 @@ static void on_wait_end(void *user, enum wait_outcome outcome, const struct mach
 
 static void on_wait_gone(struct request *request)
 {
-	wait_free(request->data);
+	waiter_free(request->data);
 }
 
 static void wait_and_reply(struct request *request, struct machine *machine,
 			   enum wait_target target, long long timeout_ms)
 {
 	request->on_gone = on_wait_gone;
-	wait_new(machine, target, timeout_ms, on_wait_end, request, (struct wait **)&request->data);
+	waiter_new(machine, target, timeout_ms, on_wait_end, request,
+		   (struct waiter **)&request->data);
 }
 
 struct start_query {
@@ -181,7 +182,7 @@ static int resolve_image(struct request *request, struct machine *machine, struc
 	if (machine->config.image == NULL)
 		return 0;
 	r = image_resolve(request->server, machine->config.image, digest, err);
-	if (r == -ENOENT || r == -ENOTUNIQ || r == -EINVAL) {
+	if (r == -ENOENT || r == -EMLINK || r == -EINVAL) {
 		err_prefix(err, "config.image");
 		return -EDOM;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* docs/openapi.yaml as JSON, made by the build (embed_openapi.py). */
+/* docs/openapi.yaml as JSON, with a NUL behind it. */
 #ifndef API_OPENAPI_H
 #define API_OPENAPI_H
 

@@ -101,8 +101,8 @@ static int fail(struct store *store, const char *what, struct err *err)
 		int code, errnum;
 	} codes[] = {
 		{SQLITE_FULL, ENOSPC},       {SQLITE_NOMEM, ENOMEM},    {SQLITE_READONLY, EROFS},
-		{SQLITE_CONSTRAINT, EEXIST}, {SQLITE_BUSY, EBUSY},      {SQLITE_CORRUPT, EUCLEAN},
-		{SQLITE_NOTADB, EUCLEAN},    {SQLITE_CANTOPEN, EACCES},
+		{SQLITE_CONSTRAINT, EEXIST}, {SQLITE_BUSY, EBUSY},      {SQLITE_CORRUPT, EBADMSG},
+		{SQLITE_NOTADB, EBADMSG},    {SQLITE_CANTOPEN, EACCES},
 	};
 	int code = sqlite3_errcode(store->db) & 0xff, errnum = EIO;
 
@@ -456,7 +456,7 @@ static int find_digest(struct store *store, enum statement which, const char *te
 		return -EIO;
 	bind_text(statement, 1, text);
 	while ((outcome = sqlite3_step(statement)) == SQLITE_ROW) {
-		r = r == -ENOENT ? 0 : -ENOTUNIQ;
+		r = r == -ENOENT ? 0 : -EMLINK;
 		mem_replace(&digest, column_text(statement, 0));
 	}
 	if (finish(store, statement, outcome, err) < 0)

@@ -70,7 +70,7 @@ int store_image_find(struct store *store, const char *digest, struct store_image
 int store_image_find_name(struct store *store, const char *name, char **ret_digest,
 			  struct err *err) _must_check_;
 
-/* The one digest that begins so. -ENOENT, -ENOTUNIQ. */
+/* The one digest that begins so. -ENOENT, -EMLINK. */
 int store_image_find_prefix(struct store *store, const char *prefix, char **ret_digest,
 			    struct err *err) _must_check_;
 

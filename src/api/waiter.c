@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "wait.h"
+#include "waiter.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 #include "machine.h"
 #include "server.h"
 
-struct wait {
+struct waiter {
 	struct observer observer;
 	uv_timer_t timer;
 	struct machine *machine;
@@ -41,16 +41,16 @@ static void on_closed(uv_handle_t *handle)
 	free(handle->data);
 }
 
-void wait_free(struct wait *wait)
+void waiter_free(struct waiter *waiter)
 {
-	machine_unobserve(&wait->observer);
-	uv_close((uv_handle_t *)&wait->timer, on_closed);
+	machine_unobserve(&waiter->observer);
+	uv_close((uv_handle_t *)&waiter->timer, on_closed);
 }
 
-static void end(struct wait *wait, enum wait_outcome outcome)
+static void end(struct waiter *waiter, enum wait_outcome outcome)
 {
-	wait_free(wait); /* freed by the loop, later */
-	wait->on_end(wait->user, outcome, wait->machine);
+	waiter_free(waiter); /* freed by the loop, later */
+	waiter->on_end(waiter->user, outcome, waiter->machine);
 }
 
 static bool look_for_ready(const struct machine *machine, enum wait_outcome *ret_outcome)
@@ -70,11 +70,11 @@ static bool look_for_state(const struct machine *machine, enum machine_state sta
 }
 
 /* True when the wait is over. */
-static bool look(const struct wait *wait, enum wait_outcome *ret_outcome)
+static bool look(const struct waiter *waiter, enum wait_outcome *ret_outcome)
 {
-	const struct machine *machine = wait->machine;
+	const struct machine *machine = waiter->machine;
 
-	switch (wait->target) {
+	switch (waiter->target) {
 	case WAIT_READY:
 		return look_for_ready(machine, ret_outcome);
 	case WAIT_RUNNING:
@@ -94,13 +94,13 @@ static bool look(const struct wait *wait, enum wait_outcome *ret_outcome)
 
 static void on_event(struct observer *observer, enum machine_event event)
 {
-	struct wait *wait = (struct wait *)observer;
+	struct waiter *waiter = (struct waiter *)observer;
 	enum wait_outcome outcome;
 
 	if (event == MACHINE_EVENT_DELETED)
-		end(wait, wait->target == WAIT_DELETED_STATE ? WAIT_REACHED : WAIT_DELETED);
-	else if (event == MACHINE_EVENT_CHANGED && look(wait, &outcome))
-		end(wait, outcome);
+		end(waiter, waiter->target == WAIT_DELETED_STATE ? WAIT_REACHED : WAIT_DELETED);
+	else if (event == MACHINE_EVENT_CHANGED && look(waiter, &outcome))
+		end(waiter, outcome);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -108,25 +108,26 @@ static void on_timer(uv_timer_t *timer)
 	end(timer->data, WAIT_TIMEOUT);
 }
 
-void wait_new(struct machine *machine, enum wait_target target, int64_t timeout_ms,
-	      void (*on_end)(void *user, enum wait_outcome outcome, const struct machine *machine),
-	      void *user, struct wait **ret_wait)
+void waiter_new(struct machine *machine, enum wait_target target, int64_t timeout_ms,
+		void (*on_end)(void *user, enum wait_outcome outcome,
+			       const struct machine *machine),
+		void *user, struct waiter **ret_waiter)
 {
-	struct wait *wait = mem_new(struct wait);
+	struct waiter *waiter = mem_new(struct waiter);
 	enum wait_outcome outcome;
 
-	wait->machine = machine;
-	wait->target = target;
-	wait->on_end = on_end;
-	wait->user = user;
-	wait->observer.notify = on_event;
-	uv_timer_init(machine->server->loop, &wait->timer);
-	wait->timer.data = wait;
-	*ret_wait = wait;
-	machine_observe(machine, &wait->observer);
-	if (look(wait, &outcome)) {
-		end(wait, outcome);
+	waiter->machine = machine;
+	waiter->target = target;
+	waiter->on_end = on_end;
+	waiter->user = user;
+	waiter->observer.notify = on_event;
+	uv_timer_init(machine->server->loop, &waiter->timer);
+	waiter->timer.data = waiter;
+	*ret_waiter = waiter;
+	machine_observe(machine, &waiter->observer);
+	if (look(waiter, &outcome)) {
+		end(waiter, outcome);
 		return;
 	}
-	uv_timer_start(&wait->timer, on_timer, (uint64_t)timeout_ms, 0);
+	uv_timer_start(&waiter->timer, on_timer, (uint64_t)timeout_ms, 0);
 }

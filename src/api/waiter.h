@@ -12,15 +12,15 @@
  *
  * What is so already is answered at once, READY also when the machine has ended since.
  */
-#ifndef API_WAIT_H
-#define API_WAIT_H
+#ifndef API_WAITER_H
+#define API_WAITER_H
 
 #include <stdint.h>
 
 #include "base/macro.h"
 
 struct machine;
-struct wait;
+struct waiter;
 
 enum wait_target {
 	WAIT_READY,
@@ -43,12 +43,13 @@ enum wait_outcome {
 int wait_target_parse(const char *name, enum wait_target *ret_target) _must_check_;
 
 /*
- * Calls `on_end` once, maybe from within; the wait is gone after it. `ret_wait` is set before that,
- * so that wait_free() can end it earlier.
+ * Calls `on_end` once, maybe from within; the wait is gone after it. `ret_waiter` is set before that,
+ * so that waiter_free() can end it earlier.
  */
-void wait_new(struct machine *machine, enum wait_target target, int64_t timeout_ms,
-	      void (*on_end)(void *user, enum wait_outcome outcome, const struct machine *machine),
-	      void *user, struct wait **ret_wait);
-void wait_free(struct wait *wait);
+void waiter_new(struct machine *machine, enum wait_target target, int64_t timeout_ms,
+		void (*on_end)(void *user, enum wait_outcome outcome,
+			       const struct machine *machine),
+		void *user, struct waiter **ret_waiter);
+void waiter_free(struct waiter *waiter);
 
 #endif
