@@ -81,7 +81,17 @@ static int await(pid_t child, struct fault *fault)
 
 static int start_and_await(const struct worker *worker, int output_fd, struct fault *fault)
 {
-	pid_t parent = getpid(), child;
+	pid_t parent = getpid(), child = fork();
+
+	if (child < 0)
+		return fault_set_errno(fault, errno, "cannot start the image worker");
+	if (child == 0)
+		run_child(worker, output_fd, parent);
+	return await(child, fault);
+}
+
+static void prepare_signals(void)
+{
 	sigset_t set;
 
 	/* Who ignores SIGCHLD is not told of children; a file that may not grow is an error, not death. */
@@ -90,21 +100,17 @@ static int start_and_await(const struct worker *worker, int output_fd, struct fa
 	signal(SIGXFSZ, SIG_IGN);
 	fill_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	child = fork();
-	if (child < 0)
-		return fault_set_errno(fault, errno, "cannot start the image worker");
-	if (child == 0)
-		run_child(worker, output_fd, parent);
-	return await(child, fault);
 }
 
 int worker_run(const struct worker *worker)
 {
-	_cleanup_fd_ int fd =
-		open(worker->output_path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_cleanup_fd_ int fd = -1;
 	struct fault fault = {0};
 	int r;
 
+	/* Before there is a file: from then on a signal to stop must find somebody who removes it. */
+	prepare_signals();
+	fd = open(worker->output_path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		fault_set_errno(&fault, errno, "cannot create %s", worker->output_path);
 		worker_report(&fault, worker->events);
