@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <slirp/libslirp.h>
 
@@ -37,6 +38,7 @@ struct stack {
 	int64_t moved_ms;               /* last packet either way; 0: none yet */
 	int fds[POLLSET_STACK_FDS_MAX]; /* stack_publish(): known before */
 	size_t fd_count;
+	size_t sockets_max;
 };
 
 static ssize_t on_packet(const void *frame, size_t length, void *opaque)
@@ -138,6 +140,16 @@ static void output_nothing(const uint8_t *frame, size_t length, void *opaque)
 {
 }
 
+/* A socket that cannot be opened would leave the guest without an answer. */
+static size_t sockets_allowed(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= POLLSET_FDS_MAX)
+		return POLLSET_STACK_FDS_MAX;
+	return files.rlim_cur > POLLSET_OTHER_FDS_MAX ? files.rlim_cur - POLLSET_OTHER_FDS_MAX : 1;
+}
+
 struct stack *stack_new(const struct gate *gate, size_t mtu, stack_output_fn output, void *opaque)
 {
 	struct stack *stack = mem_new(struct stack);
@@ -156,6 +168,7 @@ struct stack *stack_new(const struct gate *gate, size_t mtu, stack_output_fn out
 	set_addresses(&config);
 	stack->output = output_nothing;
 	stack->opaque = opaque;
+	stack->sockets_max = sockets_allowed();
 	stack->slirp = slirp_new(&config, &callbacks, stack);
 	if (stack->slirp == NULL) {
 		free(stack);
@@ -339,7 +352,7 @@ void stack_input(struct stack *stack, const uint8_t *frame, size_t length, int64
 
 bool stack_is_full(const struct stack *stack)
 {
-	return stack->polled >= POLLSET_STACK_FDS_MAX - 1;
+	return stack->polled >= stack->sockets_max - 1;
 }
 
 bool stack_has_port(const struct stack *stack, const struct pollset *set, uint16_t port)

@@ -492,7 +492,8 @@ static void connections_are_bounded(void **state)
 	listen_fd = bind_at(SITE, SOCK_STREAM, 80);
 	for (int i = 0; i < 1500; i++)
 		open += guest_connect(&guest, SITE, 80, &tcp) == 0;
-	assert_in_range(open, 900, 1024);
+	/* Less where the hard limit of open files is 1024. */
+	assert_in_range(open, 800, 1024);
 	assert_true(resident_kib() < RESIDENT_KIB_MAX);
 	ask(6000, HEAD EVIL, sizeof(HEAD EVIL) - 1);
 	resolver_fd = bind_at("127.0.0.53", SOCK_DGRAM, 53);
