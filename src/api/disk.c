@@ -3,12 +3,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/fd.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -61,11 +63,21 @@ static void finish(struct disk *disk, int outcome, const char *sentence)
 	free(disk);
 }
 
+/* On the disk before the machine's row is: a row whose disk is empty would be a broken machine. */
+static int sync_disk(const char *path)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 || fsync(fd) < 0 ? -errno : file_sync_parent(path);
+}
+
 static void clone_template(uv_work_t *work)
 {
 	struct disk *disk = (struct disk *)work;
 
 	disk->outcome = file_clone(disk->work.data, disk->path, 0600);
+	if (disk->outcome >= 0)
+		disk->outcome = sync_disk(disk->path);
 	free(disk->work.data);
 	disk->work.data = NULL;
 }

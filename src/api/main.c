@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
@@ -43,6 +42,8 @@
 #define OPEN_FILES       65536
 #define ADOPT_TIMEOUT_MS 30000
 #define STOP_TIMEOUT_MS  3000
+#define LISTEN_TRIES     10
+#define LISTEN_AGAIN_MS  50
 #define LOCK_FILE        "api.lock"
 #define DATABASE_FILE    "krun.db"
 
@@ -51,6 +52,7 @@ struct process {
 	uv_loop_t loop;
 	uv_signal_t signals[2];
 	uv_timer_t timer; /* of adopting, then of stopping */
+	unsigned listen_tries;
 	int exit_code;
 };
 
@@ -112,6 +114,13 @@ static int make_directories(struct server *server, struct err *err)
 static int check_socket_dir(const char *path, struct err *err)
 {
 	struct stat st;
+	size_t socket_bytes = strlen(path) + strlen("/0123456789ab/ctl") + 1;
+
+	if (socket_bytes > FD_UNIX_PATH_BYTES_MAX)
+		return err_set(
+			err, ENAMETOOLONG,
+			"'%s' is too long a path for sockets, by %zu bytes: say --socket-dir", path,
+			socket_bytes - FD_UNIX_PATH_BYTES_MAX);
 
 	if (lstat(path, &st) < 0)
 		return err_set_errno(err, errno, "cannot look at '%s'", path);
@@ -123,19 +132,25 @@ static int check_socket_dir(const char *path, struct err *err)
 	return 0;
 }
 
-static int lock_state(const char *state_dir, struct err *err)
+/*
+ * Held as long as the descriptor is open. A record lock, not flock(2): a child between fork and exec
+ * does not hold it on when this process is killed.
+ */
+static int lock_state(const char *state_dir, int *ret_fd, struct err *err)
 {
 	_cleanup_free_ char *path = path_join(state_dir, LOCK_FILE);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return err_set_errno(err, errno, "cannot open '%s'", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (fcntl(fd, F_SETLK, &lock) < 0) {
 		fd_close(fd);
 		return err_set(err, EBUSY, "another krun-api uses the state directory '%s'",
 			       state_dir);
 	}
-	return fd;
+	*ret_fd = fd;
+	return 0;
 }
 
 static int empty_tmp(const char *tmp_dir, struct err *err)
@@ -176,23 +191,49 @@ static int open_store(struct server *server, struct err *err)
 	return store_open(path, &server->store, err);
 }
 
+static void listen_or_stop(struct process *process);
+
+static void on_listen_again(uv_timer_t *timer)
+{
+	struct process *process = timer->data;
+
+	listen_or_stop(process);
+}
+
+/*
+ * A krun-api that was killed this moment may have left a child that holds its sockets until it has
+ * come to its exec: an address in use is tried again for a little while.
+ */
+static void listen_or_stop(struct process *process)
+{
+	struct server *server = &process->server;
+	struct err err = {0};
+	int r;
+
+	if (server->is_stopping)
+		return;
+	r = listeners_open(server, server->settings->listen, &err);
+	if (r == -EADDRINUSE && process->listen_tries++ < LISTEN_TRIES) {
+		uv_timer_start(&process->timer, on_listen_again, LISTEN_AGAIN_MS, 0);
+	} else if (r < 0) {
+		log_error("%s", err.text);
+		process->exit_code = EXIT_FAILURE;
+		stop(process);
+	} else {
+		log_info("ready: %zu machines", server->machines.count);
+	}
+}
+
 /* Every state is known: clients may come. */
 static void serve(struct server *server)
 {
 	struct process *process = (struct process *)server;
-	struct err err = {0};
 
 	if (server->is_ready || server->is_stopping)
 		return;
 	server->is_ready = true;
 	uv_timer_stop(&process->timer);
-	if (listeners_open(server, server->settings->listen, &err) < 0) {
-		log_error("%s", err.text);
-		process->exit_code = EXIT_FAILURE;
-		stop(process);
-		return;
-	}
-	log_info("ready: %zu machines", server->machines.count);
+	listen_or_stop(process);
 }
 
 static void on_adopt_timeout(uv_timer_t *timer)
@@ -306,11 +347,9 @@ static int run(const struct settings *settings, struct err *err)
 	if (r >= 0)
 		r = check_socket_dir(settings->socket_dir, err);
 	if (r >= 0)
-		r = lock_state(settings->state_dir, err);
-	if (r >= 0) {
-		lock_fd = r;
+		r = lock_state(settings->state_dir, &lock_fd, err);
+	if (r >= 0)
 		r = prepare(&process, err);
-	}
 	if (r < 0)
 		stop(&process);
 	uv_run(&process.loop, UV_RUN_DEFAULT);

@@ -259,6 +259,14 @@ class Api:
 
     # ---- the end ----
 
+    def memory_kib(self, what):
+        """VmRSS or VmHWM of the server."""
+        return int(Path(f"/proc/{self.process.pid}/status").read_text().split(what + ":")[1].split()[0])
+
+    def is_sanitized(self):
+        """Under a sanitizer everything is larger."""
+        return b"__asan" in (BUILD / "src/api/krun-api").read_bytes()
+
     def leftovers(self):
         found = []
         for name in ("machines", "tmp"):

@@ -128,6 +128,7 @@ def test_options_that_are_refused(stopped_api, tmp_path):
     shared.mkdir()
     shared.chmod(0o777)
     assert "nobody else may write" in api.refuses_to_start(socket_dir=shared)
+    assert "too long a path" in api.refuses_to_start(socket_dir=tmp_path / ("a" * 100))
 
 
 def test_a_configuration_file(stopped_api):
