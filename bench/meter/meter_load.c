@@ -2,8 +2,8 @@
 /*
  * meter load [-c CONNECTIONS] [-s SECONDS] SOCKET PATH
  *
- * GETs the path over many kept-alive connections, one request at a time on each, and prints `per_second N` and `wrong N`
- * (answers whose status is not 200). One thread: on a machine with two cores the server has the other one.
+ * GETs the path over many kept-alive connections, one request at a time on each, and prints `answers N`, `per_second N`
+ * and `wrong N` (answers whose status is not 200). One thread: on a machine with two cores the server has the other one.
  */
 #include "meter.h"
 
@@ -102,8 +102,8 @@ static int load_drive(struct load *load, double seconds)
 		}
 		taken_ms = meter_now_ms() - started_ms;
 	}
-	printf("per_second %.0f\nwrong %lu\n", (double)load->answered / taken_ms * 1e3,
-	       load->wrong);
+	printf("answers %lu\nper_second %.0f\nwrong %lu\n", load->answered,
+	       (double)load->answered / taken_ms * 1e3, load->wrong);
 	return load->wrong > 0 ? -EPROTO : 0;
 }
 
