@@ -127,6 +127,7 @@ void probe_ask(struct server *server, struct probe_wait *wait)
 	strv_push(&argv, "--probe");
 	add_option(&argv, "--libkrun-path", settings->libkrun_path);
 	add_option(&argv, "--libkrunfw-path", settings->libkrunfw_path);
+	add_option(&argv, "--libkrunfw-path", settings->libkrunfw_path);
 	add_option(&argv, "--qemu-path", settings->qemu_path);
 	job.argv = argv;
 	if (worker_start(server, &job, probe, &probe->worker, &err) < 0)

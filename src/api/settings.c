@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/dirs.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/strv.h"
-#include "places.h"
 
 #define CONFIG_BYTES_MAX (64 * 1024)
 
@@ -184,9 +184,9 @@ static int fill_in(struct settings *settings, const struct given *given, struct 
 		return err_set(err, EINVAL, "--log-level '%.40s': say error, warn, info or debug",
 			       given->log_level);
 	settings->state_dir =
-		given->state_dir != NULL ? make_absolute(given->state_dir) : place_state_dir();
+		given->state_dir != NULL ? make_absolute(given->state_dir) : dirs_state();
 	settings->socket_dir =
-		given->socket_dir != NULL ? make_absolute(given->socket_dir) : place_socket_dir();
+		given->socket_dir != NULL ? make_absolute(given->socket_dir) : dirs_socket();
 	settings->token_file = given->token_file == NULL ? NULL : make_absolute(given->token_file);
 	settings->libkrun_path = mem_strdup_or_null(given->libkrun_path);
 	settings->libkrunfw_path = mem_strdup_or_null(given->libkrunfw_path);
