@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/dirs.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -15,7 +16,6 @@
 #include "build.h"
 #include "child.h"
 #include "cli.h"
-#include "dirs.h"
 #include "info.h"
 #include "table.h"
 

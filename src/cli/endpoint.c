@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/dirs.h"
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "dirs.h"
 
 #define TOKEN_BYTES_MAX 4096
 

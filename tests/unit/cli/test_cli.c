@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strv.h"
-#include "dirs.h"
+#include "base/dirs.h"
 #include "endpoint.h"
 #include "spec.h"
 #include "table.h"

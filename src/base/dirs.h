@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the krun-api of this user keeps its things when it is told nothing else; the same rules
- * as krun-api's own (src/api/places.h). Platform parts: dirs_linux.c, dirs_darwin.c.
+ * Where krun-api keeps a user's state and sockets when nothing else is said, and where the commands
+ * of the same user look for them. Platform parts: dirs_linux.c, dirs_darwin.c.
  */
-#ifndef CLI_DIRS_H
-#define CLI_DIRS_H
+#ifndef BASE_DIRS_H
+#define BASE_DIRS_H
 
-#include "base/macro.h"
+#include "macro.h"
 
 /* Directory of sockets and directory of state, on the heap; they need not exist. */
 char *dirs_socket(void) _must_check_;

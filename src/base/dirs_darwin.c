@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "base/mem.h"
+#include "mem.h"
 
 char *dirs_state_of_user(void)
 {
