@@ -150,7 +150,8 @@ int opt_parse(const struct opt_parser *parser, char **argv, char ***ret_operands
 		}
 		if (print_and_done(parser, *at)) {
 			*ret_outcome = OPT_OUTCOME_DONE;
-			return 0;
+			count = 0;
+			break;
 		}
 		if ((*at)[0] != '-' || (*at)[1] == '\0') {
 			if (parser->stop_at_operand)
@@ -162,7 +163,7 @@ int opt_parse(const struct opt_parser *parser, char **argv, char ***ret_operands
 		if (r < 0)
 			return r;
 	}
-	for (; *at != NULL; at++)
+	for (; *at != NULL && *ret_outcome == OPT_OUTCOME_RUN; at++)
 		operands[count++] = *at;
 	operands[count] = NULL;
 	*ret_operands = operands;

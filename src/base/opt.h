@@ -52,7 +52,8 @@ struct opt_parser {
 /*
  * Parses argv[1..]. `ret_operands` points into argv (whose order changes) and is NULL-terminated.
  * `ret_dashes_at`, which may be NULL, is the index of the first operand that followed "--"; their
- * count where there was no "--". -EINVAL with a sentence that names the option.
+ * count where there was no "--". With OPT_OUTCOME_DONE there are no operands. -EINVAL with a sentence
+ * that names the option.
  */
 int opt_parse(const struct opt_parser *parser, char **argv, char ***ret_operands,
 	      size_t *ret_dashes_at, enum opt_outcome *ret_outcome, struct err *err) _must_check_;

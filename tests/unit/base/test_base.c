@@ -542,6 +542,20 @@ static void opt_stops_at_the_operand_if_asked(void **state)
 	assert_string_equal(operands[1], "-c");
 }
 
+static void opt_version_leaves_no_operands(void **state)
+{
+	char *argv[] = {(char *)"t", (char *)"one", (char *)"--version", (char *)"two", NULL};
+	struct opt opts[] = {OPT_END};
+	struct opt_parser parser = {"test", NULL, opts, false};
+	enum opt_outcome outcome;
+	char **operands = NULL;
+
+	assert_int_equal(opt_parse(&parser, argv, &operands, NULL, &outcome, NULL), 0);
+	assert_int_equal(outcome, OPT_OUTCOME_DONE);
+	assert_non_null(operands);
+	assert_null(operands[0]);
+}
+
 static void opt_refuses_by_name(void **state)
 {
 	static const struct {
@@ -597,6 +611,7 @@ int main(void)
 		cmocka_unit_test(spawn_reports_a_missing_program),
 		cmocka_unit_test(opt_takes_every_form),
 		cmocka_unit_test(opt_stops_at_the_operand_if_asked),
+		cmocka_unit_test(opt_version_leaves_no_operands),
 		cmocka_unit_test(opt_refuses_by_name),
 	};
 

@@ -13,10 +13,10 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/dirs.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strv.h"
-#include "base/dirs.h"
 #include "endpoint.h"
 #include "spec.h"
 #include "table.h"
