@@ -28,7 +28,7 @@ static void print_backends(json_t *backends)
 		bool usable = json_is_true(json_object_get(backend, "usable"));
 		_cleanup_free_ char *reason = table_clean(cli_text(backend, "reason"));
 
-		printf("backend %-12s%s%s%s\n", cli_text(backend, "name"),
+		printf("backend %-18s%s%s%s\n", cli_text(backend, "name"),
 		       usable ? "usable" : "not usable", *reason != '\0' ? ": " : "", reason);
 	}
 }
@@ -51,7 +51,7 @@ static void print_values(json_t *object, const char *prefix)
 		} else if (!json_is_array(value))
 			text = json_dumps(value, JSON_ENCODE_ANY);
 		if (text != NULL)
-			printf("%-20s%s\n", label, text);
+			printf("%-26s%s\n", label, text);
 	}
 }
 
@@ -68,7 +68,7 @@ static int print_info(bool json, struct err *err)
 		return r;
 	if (json)
 		return cli_print_json(info, err);
-	printf("%-20s%s\n", "server", client_name(client));
+	printf("%-26s%s\n", "server", client_name(client));
 	print_values(info, "");
 	print_backends(json_object_get(info, "backends"));
 	return cli_flush(err);
