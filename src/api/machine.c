@@ -445,7 +445,8 @@ int machine_delete(struct machine *machine, struct err *err)
 		return 0;
 	machine->is_deleting = true;
 	r = save(machine, err);
-	if (r < 0) {
+	/* On a full disk deleting is the way out: its files make the room that the database needs. */
+	if (r < 0 && r != -ENOSPC) {
 		machine->is_deleting = false;
 		return r;
 	}

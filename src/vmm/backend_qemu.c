@@ -119,13 +119,15 @@ static void add_ports(char ***argv)
 	}
 }
 
+/* When the host's disk is full the guest gets an error; QEMU's own way is to halt the machine. */
 static void add_disk(char ***argv, const char *id, const char *path, bool read_only)
 {
 	_cleanup_free_ char *escaped = escape(path);
 
 	add(argv, "-drive",
 	    mem_printf("if=none,id=%s,format=raw,readonly=%s,file=%s%s", id,
-		       read_only ? "on" : "off", escaped, read_only ? "" : ",discard=unmap"));
+		       read_only ? "on" : "off", escaped,
+		       read_only ? "" : ",discard=unmap,werror=report"));
 	add(argv, "-device", mem_printf("virtio-blk-device,drive=%s", id));
 }
 

@@ -238,7 +238,7 @@ static void qemu_by_emulation_whole(void **state)
 				  "/image\n"
 				  "-device\nvirtio-blk-device,drive=image\n"
 				  "-drive\nif=none,id=disk,format=raw,readonly=off,file=" DIRECTORY
-				  "/disk,discard=unmap\n"
+				  "/disk,discard=unmap,werror=report\n"
 				  "-device\nvirtio-blk-device,drive=disk\n"
 				  "-netdev\nstream,id=net,server=off,addr.type=fd,addr.str=5\n"
 				  "-device\nvirtio-net-device,netdev=net,mac=02:00:00:00:00:01\n"),
@@ -287,7 +287,7 @@ static void a_comma_in_a_path_does_not_end_it(void **state)
 	mem_replace(&config.disk_path, DIRECTORY "/comma,");
 	assert_plan(&tcg_x86_64,
 		    (const char *const[]){"if=none,id=disk,format=raw,readonly=off,file=" DIRECTORY
-					  "/comma,,,discard=unmap",
+					  "/comma,,,discard=unmap,werror=report",
 					  NULL});
 }
 
