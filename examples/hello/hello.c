@@ -2,7 +2,7 @@
 /*
  * A workload for a machine that has nothing else: greets on its standard output, answers HTTP on
  * port 80 (or the port given as its argument), ends with 0 on SIGTERM. One connection at a time,
- * each with a deadline.
+ * each with a deadline. With --greet it says what it would answer, and ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,21 +47,29 @@ static int read_request(int fd)
 	return 0;
 }
 
+/* Returns the greeting's length, -1 where the system does not say what it is. */
+static int greet(char *text, size_t size)
+{
+	struct utsname system;
+
+	if (uname(&system) < 0)
+		return -1;
+	return snprintf(text, size, "Hello from %s, a microVM with %s %s on %s.\n", system.nodename,
+			system.sysname, system.release, system.machine);
+}
+
 static void answer(int fd)
 {
 	struct timeval limit = {.tv_sec = 5};
-	struct utsname system;
 	char body[512];
 	char head[160];
-	int body_length;
+	int body_length = greet(body, sizeof(body));
 	int head_length;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 ||
-	    uname(&system) < 0 || !read_request(fd))
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0 || body_length < 0 ||
+	    !read_request(fd))
 		return;
-	body_length = snprintf(body, sizeof(body), "Hello from %s, a microVM with %s %s on %s.\n",
-			       system.nodename, system.sysname, system.release, system.machine);
 	head_length = snprintf(head, sizeof(head),
 			       "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 			       "Content-Length: %d\r\nConnection: close\r\n\r\n",
@@ -72,11 +80,10 @@ static void answer(int fd)
 		printf("hello: a client went away: %s\n", strerror(errno));
 }
 
-int main(int argc, char **argv)
+static int serve(int port)
 {
 	struct sigaction stop = {.sa_handler = on_stop};
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_ANY)}};
-	int port = argc > 1 ? atoi(argv[1]) : 80; /* NOLINT(cert-err34-c): 0 is refused below */
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 	int on = 1;
 
@@ -104,4 +111,13 @@ int main(int argc, char **argv)
 		answer(client);
 		close(client);
 	}
+}
+
+int main(int argc, char **argv)
+{
+	char text[512];
+
+	if (argc > 1 && strcmp(argv[1], "--greet") == 0)
+		return greet(text, sizeof(text)) < 0 || fputs(text, stdout) < 0;
+	return serve(argc > 1 ? atoi(argv[1]) : 80); /* NOLINT(cert-err34-c): 0 is refused */
 }
