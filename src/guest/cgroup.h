@@ -11,8 +11,8 @@
 /* When cgroup2 is mounted. 0 or -errno: then the rest does nothing. */
 int cgroup_set_up(void);
 
-/* Moves the calling process. */
-void cgroup_enter(enum process_kind kind);
+/* As fork(), with the child in the group from its beginning. */
+pid_t cgroup_fork(enum process_kind kind);
 
 uint64_t cgroup_oom_kills(enum process_kind kind);
 

@@ -56,8 +56,12 @@ static int signal_fd = -1;
 
 int control_block_signals(void)
 {
+	struct sigaction standard = {.sa_handler = SIG_DFL};
 	sigset_t all;
 
+	/* Once here, so that no child needs to: what was ignored when we were started. */
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &standard, NULL);
 	sigfillset(&all);
 	if (sigprocmask(SIG_SETMASK, &all, NULL) < 0)
 		return -errno;

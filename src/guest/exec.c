@@ -108,14 +108,11 @@ static int become_user(const struct exec_plan *plan, const struct user *user,
 	return 0;
 }
 
-/* What PID 1 has blocked must not be blocked in others. */
-static void reset_signals(void)
+/* What PID 1 has blocked must not be blocked in others. It neither ignores nor handles any. */
+static void unblock_signals(void)
 {
-	struct sigaction standard = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
-	for (int number = 1; number < NSIG; number++)
-		sigaction(number, &standard, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -182,7 +179,6 @@ static int try(const struct exec_plan *plan, struct failure *failure)
 
 	if (take_descriptors(plan, failure) < 0)
 		return -1;
-	platform_child_enter(plan->kind);
 	if (spec != NULL && *spec != '\0') {
 		if (user_resolve(spec, "/etc/passwd", "/etc/group", &user, failure) < 0)
 			return -1;
@@ -193,7 +189,7 @@ static int try(const struct exec_plan *plan, struct failure *failure)
 		return -1;
 	make_environment(plan, user.home, &env);
 	umask(022);
-	reset_signals();
+	unblock_signals();
 	return run(plan->what, env.items, failure);
 }
 

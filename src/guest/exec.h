@@ -8,7 +8,6 @@
 #define EXEC_PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 struct exec_plan {
-	enum process_kind kind;
 	const struct wire_process *what;
 	int status_fd; /* a struct failure is written here unless the exec works */
 	int stdin_fd, stdout_fd, stderr_fd; /* all above 2; a terminal: all the same */

@@ -8,6 +8,7 @@
 #define GUEST_PLATFORM_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "failure.h"
 #include "wire/message.h"
@@ -41,8 +42,8 @@ bool platform_has_session_ports(void);
 
 void platform_clock_set(uint64_t realtime_ns);
 
-/* In a child, before it changes its user: cgroup, limits, everything inherited from PID 1. */
-void platform_child_enter(enum process_kind kind);
+/* As fork(): the child begins in the control group of its kind. */
+pid_t platform_fork(enum process_kind kind);
 
 /* The user a process without one runs as: "0" in a guest, NULL for "stays who it is". */
 const char *platform_default_user(void);

@@ -74,9 +74,10 @@ void platform_clock_set(uint64_t realtime_ns)
 	(void)realtime_ns;
 }
 
-void platform_child_enter(enum process_kind kind)
+pid_t platform_fork(enum process_kind kind)
 {
 	(void)kind;
+	return fork();
 }
 
 const char *platform_default_user(void)

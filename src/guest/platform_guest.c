@@ -67,6 +67,7 @@ static void make_workdir(const char *workdir)
 int platform_set_up(const struct wire_config *config, struct set_up_times *ret_times,
 		    struct failure *failure)
 {
+	struct rlimit files = {.rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD};
 	uint64_t start_ns = clock_now_ns();
 	int r;
 
@@ -77,8 +78,7 @@ int platform_set_up(const struct wire_config *config, struct set_up_times *ret_t
 	if (mounts_set_up_root(config, failure) < 0 || mounts_set_up_volumes(config, failure) < 0)
 		return -1;
 	make_workdir(config->process.workdir);
-	/* The last to go when memory is short; children change it back. */
-	(void)file_write("/proc/self/oom_score_adj", "-1000");
+	(void)setrlimit(RLIMIT_NOFILE, &files); /* of all that come */
 	r = cgroup_set_up();
 	has_cgroups = r == 0;
 	if (r < 0)
@@ -102,14 +102,9 @@ bool platform_has_session_ports(void)
 	return transport_has_session_ports();
 }
 
-void platform_child_enter(enum process_kind kind)
+pid_t platform_fork(enum process_kind kind)
 {
-	struct rlimit files = {.rlim_cur = FILES_SOFT, .rlim_max = FILES_HARD};
-
-	if (has_cgroups)
-		cgroup_enter(kind);
-	(void)file_write("/proc/self/oom_score_adj", "0");
-	(void)setrlimit(RLIMIT_NOFILE, &files);
+	return has_cgroups ? cgroup_fork(kind) : fork();
 }
 
 const char *platform_default_user(void)

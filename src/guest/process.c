@@ -118,10 +118,9 @@ int process_start(struct process *process, enum process_kind kind, const struct 
 		process_resize(process, what->rows, what->columns);
 	process->oom_kills_before = platform_oom_kills(kind);
 	process->forked_ns = clock_now_ns();
-	process->pid = fork();
+	process->pid = platform_fork(kind);
 	if (process->pid == 0)
 		exec_child(&(struct exec_plan){
-			.kind = kind,
 			.what = what,
 			.status_fd = ends.status,
 			.stdin_fd = ends.in,

@@ -26,7 +26,10 @@ static void lines_open(struct lines *lines, const char *path)
 {
 	struct stat st;
 
-	*lines = (struct lines){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+	/* Not an initializer: it would write all of the buffer. */
+	lines->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	lines->start = lines->end = 0;
+	lines->skipping = false;
 	if (lines->fd >= 0 && (fstat(lines->fd, &st) < 0 || !S_ISREG(st.st_mode)))
 		fd_close(&lines->fd);
 }

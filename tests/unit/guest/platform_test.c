@@ -10,12 +10,6 @@ void control_warn(const char *format, ...)
 	abort();
 }
 
-void platform_child_enter(enum process_kind kind)
-{
-	(void)kind;
-	abort();
-}
-
 const char *platform_default_user(void)
 {
 	abort();
