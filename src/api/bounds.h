@@ -10,7 +10,7 @@
 
 /* Connections. */
 #define HTTP_CONNECTIONS_MAX        8192
-#define HTTP_BACKLOG                256
+#define HTTP_BACKLOG                1024
 #define HTTP_TARGET_BYTES_MAX       (8 * KIB)
 #define HTTP_HEAD_BYTES_MAX         (32 * KIB)
 #define HTTP_HEADERS_MAX            100

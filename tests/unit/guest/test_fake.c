@@ -114,10 +114,12 @@ static void workload_has_no_blocked_signals_and_no_stray_descriptors(void **stat
 	char output[256];
 
 	(void)state;
-	host_run(&host, "grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd | wc -l");
+	/* 32 and 33 are the C library's own: whoever started this test may have left them ignored. */
+	host_run(&host, "of() { echo $((0x$(grep ^Sig$1 /proc/self/status | cut -f2) & "
+			"~0x180000000)); }; of Blk; of Ign; ls /proc/self/fd | wc -l");
 	host_read_output(&host, output, sizeof(output), NULL);
 	/* The fourth is ls's own. */
-	assert_string_equal(output, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n4\n");
+	assert_string_equal(output, "0\n0\n4\n");
 	host_finish(&host);
 }
 
