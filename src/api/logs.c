@@ -112,6 +112,16 @@ static size_t behind_newline(const char *data, size_t length)
 	return length;
 }
 
+/* A part of a line is not one, except for the last of its stream, whose rest never came. */
+static bool ends_line(struct logs_reader *reader, const struct log_record *record)
+{
+	unsigned bit = 1U << record->stream;
+	bool is_last = (reader->seen_streams & bit) == 0;
+
+	reader->seen_streams |= bit;
+	return !record->partial || is_last;
+}
+
 /*
  * Looks at the lines of a block from its end to its beginning. True when the tail's first line was
  * found: it begins at `ret_at`. Else `ret_at` is where the block's first line begins.
@@ -125,7 +135,7 @@ static bool scan_back(struct logs_reader *reader, const char *data, size_t first
 
 		start = start < first ? first : start;
 		if (log_record_parse(data + start, end - start - 1, &record) >= 0 &&
-		    !record.partial && matches(&reader->filter, &record) &&
+		    ends_line(reader, &record) && matches(&reader->filter, &record) &&
 		    ++reader->matched > reader->tail) {
 			*ret_at = end;
 			return true;

@@ -43,6 +43,7 @@ struct logs_reader {
 	bool resync;       /* in a line that is too long: drop up to its end */
 	long long tail;    /* lines wanted; LOGS_TAIL_WHOLE */
 	long long matched; /* while looking for the tail's beginning */
+	unsigned seen_streams;
 	bool seeking;
 };
 

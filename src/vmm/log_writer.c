@@ -233,7 +233,7 @@ void log_writer_flush(struct log_writer *log, bool all)
 	put_lost_notice(log);
 	for (int stream = 0; stream < LOG_WRITER_STREAMS; stream++) {
 		if (log->lines[stream].length > 0)
-			put_line(log, (enum log_stream)stream, !all, "", 0);
+			put_line(log, (enum log_stream)stream, true, "", 0);
 	}
 	give_back_batch(log);
 }

@@ -3,7 +3,8 @@
  * The log of a machine (machine/log_file.h): bytes in, CRI records out, files rotated by size.
  *
  * Lines are put together for each stream. A line without its end waits a moment for the rest; then,
- * or when it is too long for one record, it is written as a partial record. Records are written
+ * when it is too long for one record, or at the end, it is written as a partial record: what is read
+ * back is what was printed, byte for byte. Records are written
  * whole or not at all.
  *
  * Writing never fails towards the caller and never ends a machine: what cannot be written (a full

@@ -30,26 +30,37 @@ static void write_file(const char *name, const uint8_t *data, size_t size)
 	fclose(file);
 }
 
+/* Lines: the last of a stream may be without its end. */
+struct tally {
+	size_t ended;
+	bool is_open[LOG_STREAM_CONSOLE + 1];
+};
+
 static void count(void *user, const struct log_record *record)
 {
+	struct tally *tally = user;
+
 	assert(record->length <= LOGS_SLICE_BYTES);
-	*(size_t *)user += !record->partial;
+	tally->ended += !record->partial;
+	tally->is_open[record->stream] = record->partial;
 }
 
 static size_t read_all(const struct logs_filter *filter, long long tail)
 {
 	struct logs_reader reader;
-	size_t lines = 0, steps = 0;
+	struct tally tally = {0};
+	size_t steps = 0;
 	int r;
 
 	logs_open(&reader, directory, filter, tail);
 	do {
-		r = logs_step(&reader, slice, count, &lines);
+		r = logs_step(&reader, slice, count, &tally);
 		assert(++steps < 10000);
 	} while (r == LOGS_MORE);
 	assert(r >= 0);
 	logs_close(&reader);
-	return lines;
+	return tally.ended + tally.is_open[LOG_STREAM_STDOUT] + tally.is_open[LOG_STREAM_STDERR] +
+	       tally.is_open[LOG_STREAM_CONSOLE];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -201,6 +201,22 @@ static void tails_count_only_what_is_wanted(void **state)
 	logs_close(&reader);
 }
 
+static void a_last_line_without_its_end_is_a_line_of_the_tail(void **state)
+{
+	struct logs_reader reader;
+
+	write_text("2026-01-01T00:00:00.000000000Z stdout F one\n"
+		   "2026-01-01T00:00:01.000000000Z stdout P half\n"
+		   "2026-01-01T00:00:02.000000000Z stdout F two\n"
+		   "2026-01-01T00:00:03.000000000Z stdout P last\n");
+	logs_open(&reader, directory, &everything, 1);
+	assert_reads(&reader, "last ");
+	logs_close(&reader);
+	logs_open(&reader, directory, &everything, 2);
+	assert_reads(&reader, "half two last ");
+	logs_close(&reader);
+}
+
 static void tails_of_large_files(void **state)
 {
 	struct logs_reader reader;
@@ -281,6 +297,7 @@ int main(void)
 		LOG_TEST(a_log_that_is_not_there_yet),
 		LOG_TEST(tails_count_lines_across_files),
 		LOG_TEST(tails_count_only_what_is_wanted),
+		LOG_TEST(a_last_line_without_its_end_is_a_line_of_the_tail),
 		LOG_TEST(tails_of_large_files),
 		LOG_TEST(times_bound_what_is_given),
 		LOG_TEST(torn_and_foreign_lines_are_skipped),

@@ -86,7 +86,7 @@ static void lines_of_each_stream_are_put_together(void **state)
 	add(LOG_STREAM_STDERR, "or\n");
 	log_writer_flush(&writer, true);
 	assert_records(LOG_FILE, "stdout F one\nstdout F two\nstdout F \nstderr F error\n"
-				 "stdout F three\n");
+				 "stdout P three\n");
 	assert_true(writer.grown);
 }
 

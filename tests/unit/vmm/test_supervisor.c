@@ -126,7 +126,7 @@ static void a_machine_runs_prints_and_stops_with_its_code(void **state)
 	assert_int_equal(record.exit.code, 7);
 	machine_record_done(&record);
 	rig_read_log(&rig, "stdout", &log);
-	assert_string_equal(log.data, "hello\nrest\n");
+	assert_string_equal(log.data, "hello\nrest");
 	buf_done(&log);
 	rig_read_log(&rig, "stderr", &log);
 	assert_string_equal(log.data, "oops\n");
