@@ -42,7 +42,7 @@ $(addprefix check-,$(check_parts)): check-%:
 asan:
 	@tools/bootstrap check
 	@tools/build build/asan $(NINJA_FLAGS)
-	@tools/check --build build/asan unit api
+	@tools/check --build build/asan $(CHECK_FLAGS) unit api
 
 lint:
 	@tools/bootstrap check
