@@ -4,8 +4,7 @@
  *
  * Lines are put together for each stream. A line without its end waits a moment for the rest; then,
  * when it is too long for one record, or at the end, it is written as a partial record: what is read
- * back is what was printed, byte for byte. Records are written
- * whole or not at all.
+ * back is what was printed, byte for byte. Records are written whole or not at all.
  *
  * Writing never fails towards the caller and never ends a machine: what cannot be written (a full
  * disk) is dropped and counted, and as soon as there is room again a record on the console stream
