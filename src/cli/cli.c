@@ -100,17 +100,24 @@ int cli_flush(struct err *err)
 	return 0;
 }
 
-int cli_each(struct client *client, const struct cli_arguments *arguments,
-	     int (*each)(struct client *client, const char *name, void *user, struct err *err),
-	     void *user)
+int cli_for_each(const struct opt_parser *parser, char **argv, cli_each_fn *each, void *user,
+		 struct err *err)
 {
-	int code = CLI_EXIT_OK;
+	_cleanup_client_ struct client *client = NULL;
+	struct cli_arguments arguments;
+	int code = CLI_EXIT_OK, r;
 
-	for (size_t i = 0; i < arguments->count; i++) {
-		struct err err = {0};
+	r = cli_parse(parser, argv, 1, &arguments, err);
+	if (r <= 0)
+		return r;
+	r = cli_connect(&client, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < arguments.count; i++) {
+		struct err failure = {0};
 
-		if (each(client, arguments->operands[i], user, &err) < 0) {
-			cli_say_error(&err);
+		if (each(client, arguments.operands[i], user, &failure) < 0) {
+			cli_say_error(&failure);
 			code = CLI_EXIT_FAILED;
 		}
 	}

@@ -75,10 +75,15 @@ int cli_print_json(json_t *value, struct err *err) _must_check_;
 /* Writes out what stdio holds; an output that could not be written is an error. */
 int cli_flush(struct err *err) _must_check_;
 
-/* Runs `each` for every operand; says each error and goes on. The exit code. */
-int cli_each(struct client *client, const struct cli_arguments *arguments,
-	     int (*each)(struct client *client, const char *name, void *user, struct err *err),
-	     void *user);
+/* What a command does with one of its operands. */
+typedef int cli_each_fn(struct client *client, const char *name, void *user, struct err *err);
+
+/*
+ * A whole command that does the same for each operand: parses (at least one), connects, runs `each`;
+ * says each error and goes on. The exit code, or a negative errno as for commands.
+ */
+int cli_for_each(const struct opt_parser *parser, char **argv, cli_each_fn *each, void *user,
+		 struct err *err) _must_check_;
 
 /* ---- commands: krun-run and those of krunctl, one table in main.c ---- */
 

@@ -329,13 +329,6 @@ int command_rmi(char **argv, struct err *err)
 		.about = "Deletes images, by name or digest, that no machine uses.",
 		.opts = opts,
 	};
-	_cleanup_client_ struct client *client = NULL;
-	struct cli_arguments arguments;
-	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	r = cli_connect(&client, err);
-	return r < 0 ? r : cli_each(client, &arguments, remove_one, NULL);
+	return cli_for_each(&parser, argv, remove_one, NULL, err);
 }

@@ -21,15 +21,6 @@ int command_inspect(char **argv, struct err *err)
 		.about = "Prints what the server knows of machines: one JSON object each.",
 		.opts = opts,
 	};
-	_cleanup_client_ struct client *client = NULL;
-	struct cli_arguments arguments;
-	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	r = cli_connect(&client, err);
-	if (r < 0)
-		return r;
-	return cli_each(client, &arguments, print_one, NULL);
+	return cli_for_each(&parser, argv, print_one, NULL, err);
 }

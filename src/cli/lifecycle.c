@@ -54,24 +54,20 @@ int command_start(char **argv, struct err *err)
 		.about = "Starts machines and waits until they run.",
 		.opts = opts,
 	};
-	_cleanup_client_ struct client *client = NULL;
-	struct cli_arguments arguments;
-	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	r = cli_connect(&client, err);
-	return r < 0 ? r : cli_each(client, &arguments, start_one, &timeout_s);
+	return cli_for_each(&parser, argv, start_one, &timeout_s, err);
 }
 
 /* ---- stop ---- */
 
 static int stop_one(struct client *client, const char *name, void *user, struct err *err)
 {
+	const struct machines_stop *stop = user;
 	int r;
 
-	r = machines_stop(client, name, user, err);
+	if (stop->signal != NULL && wire_signal_parse(stop->signal) < 0)
+		return err_set(err, EINVAL, "there is no signal '%s'", stop->signal);
+	r = machines_stop(client, name, stop, err);
 	return r < 0 ? r : print_name(name, err);
 }
 
@@ -91,17 +87,8 @@ int command_stop(char **argv, struct err *err)
 		.about = "Stops machines and returns when they have stopped.",
 		.opts = opts,
 	};
-	_cleanup_client_ struct client *client = NULL;
-	struct cli_arguments arguments;
-	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	if (stop.signal != NULL && wire_signal_parse(stop.signal) < 0)
-		return err_set(err, EINVAL, "there is no signal '%s'", stop.signal);
-	r = cli_connect(&client, err);
-	return r < 0 ? r : cli_each(client, &arguments, stop_one, &stop);
+	return cli_for_each(&parser, argv, stop_one, &stop, err);
 }
 
 /* ---- rm ---- */
@@ -128,13 +115,6 @@ int command_rm(char **argv, struct err *err)
 		.about = "Deletes machines with their disks and logs.",
 		.opts = opts,
 	};
-	_cleanup_client_ struct client *client = NULL;
-	struct cli_arguments arguments;
-	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	r = cli_connect(&client, err);
-	return r < 0 ? r : cli_each(client, &arguments, remove_one, &force);
+	return cli_for_each(&parser, argv, remove_one, &force, err);
 }

@@ -90,13 +90,6 @@ int command_wait(char **argv, struct err *err)
 		.about = "Waits until machines have stopped and prints their exit codes.",
 		.opts = opts,
 	};
-	_cleanup_client_ struct client *client = NULL;
-	struct cli_arguments arguments;
-	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	r = cli_connect(&client, err);
-	return r < 0 ? r : cli_each(client, &arguments, wait_one, &wait);
+	return cli_for_each(&parser, argv, wait_one, &wait, err);
 }
