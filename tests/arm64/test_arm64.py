@@ -61,7 +61,7 @@ def is_clean(disk):
 def test_workload_runs_on_its_disk_over_its_image(root, tmp_path):
     process = {**probe("identity", "make", "/kept", "make", "/run/service/pid", "file", "/run/stale.pid", "file", "/etc/hosts",
                        "file", "/etc/resolv.conf", "file", "/proc/self/mounts", "env", "SECRET", "exit", "7"),
-               "env": ["SECRET=a b\n\xe9='"], "workdir": "/work/dir"}
+               "env": ["SECRET=a b\n\xe9='"], "workdir": "/srv/dir"}
     disk = None
     for boot_number in (1, 2):
         with boot(root, disk=disk) as guest:
@@ -79,7 +79,7 @@ def test_workload_runs_on_its_disk_over_its_image(root, tmp_path):
         lines = output.splitlines()
         assert "hostname guest" in lines
         assert "uid 0 gid 0 groups" in lines
-        assert "cwd /work/dir" in lines
+        assert "cwd /srv/dir" in lines
         assert "home /root" in lines
         # What is on the disk outlives the boot, what is in /run does not.
         assert ("made /kept" in lines) == (boot_number == 1)
