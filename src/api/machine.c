@@ -127,21 +127,17 @@ void machine_free(struct machine *machine)
 	free(machine);
 }
 
-static int read_config(json_t *value, const char *path, void *target, struct err *err)
-{
-	return machine_config_read(&((struct machine *)target)->config, value, err);
-}
-
-static int read_network(json_t *value, const char *path, void *target, struct err *err)
-{
-	return machine_network_read(&((struct machine *)target)->network, value, err);
-}
-
 static int read_row(struct machine *machine, const struct store_machine *row, struct err *err)
 {
 	static const struct json_field fields[] = {
-		{.name = "config", .type = JSON_WANT_CUSTOM, .read = read_config},
-		{.name = "network", .type = JSON_WANT_CUSTOM, .read = read_network},
+		{.name = "config",
+		 .type = JSON_WANT_CUSTOM,
+		 .offset = offsetof(struct machine, config),
+		 .read = machine_config_read},
+		{.name = "network",
+		 .type = JSON_WANT_CUSTOM,
+		 .offset = offsetof(struct machine, network),
+		 .read = machine_network_read},
 		{.name = "labels",
 		 .type = JSON_WANT_MAP,
 		 .offset = offsetof(struct machine, labels)},

@@ -169,15 +169,6 @@ void jsonw_int(struct jsonw *w, const char *name, int64_t value)
 	put_text(w, text);
 }
 
-void jsonw_double(struct jsonw *w, const char *name, double value)
-{
-	char text[40];
-
-	snprintf(text, sizeof(text), "%.3f", value);
-	begin_value(w, name);
-	put_text(w, text);
-}
-
 void jsonw_bool(struct jsonw *w, const char *name, bool value)
 {
 	begin_value(w, name);

@@ -32,7 +32,6 @@ void jsonw_array_end(struct jsonw *w);
 void jsonw_string(struct jsonw *w, const char *name, const char *value);
 void jsonw_string_bytes(struct jsonw *w, const char *name, const void *data, size_t length);
 void jsonw_int(struct jsonw *w, const char *name, int64_t value);
-void jsonw_double(struct jsonw *w, const char *name, double value);
 void jsonw_bool(struct jsonw *w, const char *name, bool value);
 void jsonw_null(struct jsonw *w, const char *name);
 

@@ -303,12 +303,12 @@ static int check_network(const struct machine_network *network, struct err *err)
 	return 0;
 }
 
-int machine_network_read(struct machine_network *network, json_t *object, struct err *err)
+int machine_network_read(json_t *object, const char *path, void *network, struct err *err)
 {
 	struct err ignored = {0};
 	int r;
 
-	r = json_read(object, "network", network_fields, network, err);
+	r = json_read(object, path, network_fields, network, err);
 	return r < 0 ? r : check_network(network, err != NULL ? err : &ignored);
 }
 
@@ -472,11 +472,11 @@ static int check_config(const struct machine_config *config, struct err *err)
 	return r;
 }
 
-int machine_config_read(struct machine_config *config, json_t *object, struct err *err)
+int machine_config_read(json_t *object, const char *path, void *config, struct err *err)
 {
 	int r;
 
-	r = json_read(object, "config", config_fields, config, err);
+	r = json_read(object, path, config_fields, config, err);
 	return r < 0 ? r : check_config(config, err);
 }
 
@@ -517,24 +517,12 @@ void machine_config_write(struct jsonw *w, const struct machine_config *config)
 
 /* ---- request ---- */
 
-static int read_config(json_t *value, const char *path, void *target, struct err *err)
-{
-	(void)path;
-	return machine_config_read(target, value, err);
-}
-
-static int read_network(json_t *value, const char *path, void *target, struct err *err)
-{
-	(void)path;
-	return machine_network_read(target, value, err);
-}
-
 static const struct json_field request_fields[] = {
 	{"name", JSON_WANT_STRING, offsetof(struct machine_request, name)},
 	{"config", JSON_WANT_CUSTOM, offsetof(struct machine_request, config), .required = true,
-	 .read = read_config},
+	 .read = machine_config_read},
 	{"network", JSON_WANT_CUSTOM, offsetof(struct machine_request, network),
-	 .read = read_network},
+	 .read = machine_network_read},
 	{"labels", JSON_WANT_MAP, offsetof(struct machine_request, labels), .max = LIMIT_LABELS},
 	JSON_FIELD_END,
 };

@@ -98,10 +98,13 @@ int machine_request_read(struct machine_request *request, json_t *body,
 void machine_config_write(struct jsonw *w, const struct machine_config *config);
 void machine_network_write(struct jsonw *w, const struct machine_network *network);
 
-/* Reads of what was written (from the database). */
-int machine_config_read(struct machine_config *config, json_t *object,
+/*
+ * Readers for tables of fields (base/json.h): `config` is a struct machine_config, `network` a struct
+ * machine_network, both initialised.
+ */
+int machine_config_read(json_t *object, const char *path, void *config,
 			struct err *err) _must_check_;
-int machine_network_read(struct machine_network *network, json_t *object,
+int machine_network_read(json_t *object, const char *path, void *network,
 			 struct err *err) _must_check_;
 void machine_config_init(struct machine_config *config);
 void machine_config_done(struct machine_config *config);

@@ -9,16 +9,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-static int read_network(json_t *value, const char *path, void *target, struct err *err)
-{
-	(void)path;
-	return machine_network_read(target, value, err);
-}
-
 static const struct json_field fields[] = {
 	{"mac", JSON_WANT_STRING, offsetof(struct net_config, mac), .required = true},
 	{"network", JSON_WANT_CUSTOM, offsetof(struct net_config, network), .required = true,
-	 .read = read_network},
+	 .read = machine_network_read},
 	{"ports", JSON_WANT_CUSTOM, offsetof(struct net_config, ports), .read = machine_ports_read},
 	{"mtu", JSON_WANT_INT, offsetof(struct net_config, mtu), .min = 1280, .max = LIMIT_MTU},
 	JSON_FIELD_END,

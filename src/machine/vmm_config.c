@@ -13,12 +13,6 @@
 
 #define AT(member) offsetof(struct vmm_config, member)
 
-static int read_network(json_t *value, const char *path, void *target, struct err *err)
-{
-	(void)path;
-	return machine_network_read(target, value, err);
-}
-
 static const struct json_field stop_fields[] = {
 	{"signal", JSON_WANT_STRING, offsetof(struct machine_stop, signal)},
 	{"timeout_s", JSON_WANT_INT, offsetof(struct machine_stop, timeout_s), .max = 86400},
@@ -54,7 +48,7 @@ static const struct json_field fields[] = {
 	{"hostname", JSON_WANT_STRING, AT(hostname)},
 	{"tty", JSON_WANT_BOOL, AT(tty)},
 	{"stop", JSON_WANT_OBJECT, AT(stop), .fields = stop_fields},
-	{"network", JSON_WANT_CUSTOM, AT(network), .read = read_network},
+	{"network", JSON_WANT_CUSTOM, AT(network), .read = machine_network_read},
 	{"mac", JSON_WANT_STRING, AT(mac)},
 	{"ports", JSON_WANT_CUSTOM, AT(ports), .read = machine_ports_read},
 	{"log_bytes_max", JSON_WANT_INT, AT(log_bytes_max), .min = 65536, .max = INT_MAX},

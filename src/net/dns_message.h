@@ -73,9 +73,4 @@ typedef void (*dns_address_fn)(const struct in6_addr *address, uint32_t ttl_s, v
 int dns_answer_walk(uint8_t *message, size_t length, uint32_t ttl_s_max, dns_address_fn report,
 		    void *opaque);
 
-static inline bool dns_answer_is_truncated(const uint8_t *message)
-{
-	return (message[2] & 0x02) != 0;
-}
-
 #endif

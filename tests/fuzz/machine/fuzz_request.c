@@ -19,7 +19,7 @@ static void store_and_read(const struct machine_request *request)
 	if (jsonw_finish(&w) < 0 || json_parse(text.data, text.length, &stored, NULL) < 0)
 		abort();
 	machine_config_init(&config);
-	if (machine_config_read(&config, json_object_get(stored, "config"), NULL) < 0)
+	if (machine_config_read(json_object_get(stored, "config"), "config", &config, NULL) < 0)
 		abort();
 	machine_config_done(&config);
 }

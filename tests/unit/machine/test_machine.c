@@ -218,7 +218,9 @@ static void a_full_request_survives_being_stored(void **state)
 	assert_int_equal(jsonw_finish(&w), 0);
 	assert_int_equal(json_parse(first.data, first.length, &stored, NULL), 0);
 	machine_config_init(&config);
-	assert_int_equal(machine_config_read(&config, json_object_get(stored, "config"), NULL), 0);
+	assert_int_equal(machine_config_read(json_object_get(stored, "config"), "config", &config,
+					     NULL),
+			 0);
 	buf_init(&second, 65536);
 	jsonw_init(&w, &second);
 	jsonw_object_begin(&w, NULL);
