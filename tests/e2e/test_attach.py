@@ -85,7 +85,6 @@ def test_second_signal_kills(server, attached, name):
     process = attached("trap '' TERM; echo up; while :; do sleep 1; done", "--stop-timeout", "600")
     assert process.stdout.readline() == b"up\n"
     process.send_signal(signal.SIGTERM)
-    server.wait(name, "running", READY_S)
     until(lambda: server.machine(name)["state"] == "stopping", what="the stop was asked for")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=COMMAND_S)
