@@ -46,6 +46,17 @@ int cli_parse(const struct opt_parser *parser, char **argv, size_t min,
 	return 1;
 }
 
+int cli_parse_alone(const struct opt_parser *parser, char **argv, struct err *err)
+{
+	struct cli_arguments arguments;
+	int r;
+
+	r = cli_parse(parser, argv, 0, &arguments, err);
+	if (r > 0 && arguments.count > 0)
+		return err_set(err, EINVAL, "%s takes no '%s'", argv[0], arguments.operands[0]);
+	return r;
+}
+
 void cli_say_error(const struct err *err)
 {
 	cli_say("%s", err->text);

@@ -55,6 +55,9 @@ struct cli_arguments {
 int cli_parse(const struct opt_parser *parser, char **argv, size_t min,
 	      struct cli_arguments *ret_arguments, struct err *err) _must_check_;
 
+/* The same for a command that takes options alone: an operand is refused. */
+int cli_parse_alone(const struct opt_parser *parser, char **argv, struct err *err) _must_check_;
+
 /* "krunctl: sentence" on standard error, control characters replaced. */
 void cli_say_error(const struct err *err);
 void cli_say(const char *fmt, ...) _printf_(1, 2);

@@ -248,13 +248,8 @@ int command_doctor(char **argv, struct err *err)
 			 "something is in the way.",
 		.opts = opts,
 	};
-	struct cli_arguments arguments;
 	int r;
 
-	r = cli_parse(&parser, argv, 0, &arguments, err);
-	if (r <= 0)
-		return r;
-	if (arguments.count > 0)
-		return err_set(err, EINVAL, "doctor takes no '%s'", arguments.operands[0]);
-	return examine(json, err);
+	r = cli_parse_alone(&parser, argv, err);
+	return r <= 0 ? r : examine(json, err);
 }

@@ -295,15 +295,10 @@ int command_images(char **argv, struct err *err)
 		.about = "Lists the images the server has.",
 		.opts = opts,
 	};
-	struct cli_arguments arguments;
 	int r;
 
-	r = cli_parse(&parser, argv, 0, &arguments, err);
-	if (r <= 0)
-		return r;
-	if (arguments.count > 0)
-		return err_set(err, EINVAL, "images takes no '%s'", arguments.operands[0]);
-	return list(json, quiet, err);
+	r = cli_parse_alone(&parser, argv, err);
+	return r <= 0 ? r : list(json, quiet, err);
 }
 
 /* ---- rmi ---- */

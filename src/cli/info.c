@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,13 +86,8 @@ int command_info(char **argv, struct err *err)
 		.about = "Prints what the server is, what it can run on and what its limits are.",
 		.opts = opts,
 	};
-	struct cli_arguments arguments;
 	int r;
 
-	r = cli_parse(&parser, argv, 0, &arguments, err);
-	if (r <= 0)
-		return r;
-	if (arguments.count > 0)
-		return err_set(err, EINVAL, "info takes no '%s'", arguments.operands[0]);
-	return print_info(json, err);
+	r = cli_parse_alone(&parser, argv, err);
+	return r <= 0 ? r : print_info(json, err);
 }

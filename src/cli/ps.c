@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -153,12 +152,9 @@ int command_ps(char **argv, struct err *err)
 		.about = "Lists machines, newest first.",
 		.opts = opts,
 	};
-	struct cli_arguments arguments;
 	int r;
 
-	r = cli_parse(&parser, argv, 0, &arguments, err);
-	if (r > 0 && arguments.count > 0)
-		r = err_set(err, EINVAL, "ps takes no '%s'", arguments.operands[0]);
+	r = cli_parse_alone(&parser, argv, err);
 	if (r > 0)
 		r = list(&ps, err);
 	strv_free(ps.labels);
