@@ -169,8 +169,8 @@ void machine_ports_done(struct machine_ports *ports)
 /* ---- volumes ---- */
 
 static const struct json_field volume_fields[] = {
-	{"host_path", JSON_WANT_STRING, offsetof(struct machine_volume, host_path),
-	 .required = true},
+	{"host_path", JSON_WANT_STRING, offsetof(struct machine_volume, host_path)},
+	{"volume", JSON_WANT_STRING, offsetof(struct machine_volume, volume)},
 	{"guest_path", JSON_WANT_STRING, offsetof(struct machine_volume, guest_path),
 	 .required = true},
 	{"read_only", JSON_WANT_BOOL, offsetof(struct machine_volume, read_only)},
@@ -180,6 +180,7 @@ static const struct json_field volume_fields[] = {
 static void volume_done(struct machine_volume *volume)
 {
 	free(volume->host_path);
+	free(volume->volume);
 	free(volume->guest_path);
 }
 
@@ -232,7 +233,10 @@ void machine_volumes_write(struct jsonw *w, const char *name, const struct machi
 	jsonw_array_begin(w, name);
 	for (size_t i = 0; i < volumes->count; i++) {
 		jsonw_object_begin(w, NULL);
-		jsonw_string(w, "host_path", volumes->items[i].host_path);
+		if (volumes->items[i].host_path != NULL)
+			jsonw_string(w, "host_path", volumes->items[i].host_path);
+		if (volumes->items[i].volume != NULL)
+			jsonw_string(w, "volume", volumes->items[i].volume);
 		jsonw_string(w, "guest_path", volumes->items[i].guest_path);
 		jsonw_bool(w, "read_only", volumes->items[i].read_only);
 		jsonw_object_end(w);
@@ -247,7 +251,8 @@ void machine_volumes_copy(struct machine_volumes *to, const struct machine_volum
 	to->count = from->count;
 	for (size_t i = 0; i < from->count; i++) {
 		to->items[i] = from->items[i];
-		to->items[i].host_path = mem_strdup(from->items[i].host_path);
+		to->items[i].host_path = mem_strdup_or_null(from->items[i].host_path);
+		to->items[i].volume = mem_strdup_or_null(from->items[i].volume);
 		to->items[i].guest_path = mem_strdup(from->items[i].guest_path);
 	}
 }
@@ -450,6 +455,33 @@ static int check_not_yet(const struct machine_config *config, struct err *err)
 		return err_set(err, EDOM,
 			       "config.ttl_s must be 0: this version ends nothing by "
 			       "itself");
+	for (size_t i = 0; i < config->volumes.count; i++) {
+		if (config->volumes.items[i].volume != NULL)
+			return err_set(err, EDOM,
+				       "config.volumes[%zu].volume: this version has no named "
+				       "volumes",
+				       i);
+	}
+	return 0;
+}
+
+static int check_volumes(const struct machine_volumes *volumes, struct err *err)
+{
+	for (size_t i = 0; i < volumes->count; i++) {
+		const struct machine_volume *volume = &volumes->items[i];
+
+		if ((volume->host_path == NULL) == (volume->volume == NULL))
+			return err_set(err, EDOM,
+				       "config.volumes[%zu] must have exactly one of host_path and "
+				       "volume",
+				       i);
+		if (volume->volume != NULL && machine_name_check(volume->volume, err) < 0) {
+			if (err != NULL)
+				err->errnum = EDOM;
+			err_prefix(err, "config.volumes[%zu].volume", i);
+			return -EDOM;
+		}
+	}
 	return 0;
 }
 
@@ -467,6 +499,8 @@ static int check_config(const struct machine_config *config, struct err *err)
 	r = check_path("config.rootfs_path", config->rootfs_path, err);
 	if (r >= 0)
 		r = check_process(config, err);
+	if (r >= 0)
+		r = check_volumes(&config->volumes, err);
 	if (r >= 0)
 		r = check_not_yet(config, err);
 	return r;

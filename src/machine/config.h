@@ -16,7 +16,8 @@
 #include "base/jsonw.h"
 
 struct machine_volume {
-	char *host_path;  /* absolute */
+	char *host_path;  /* absolute: a directory or a file. Resolved, of a named one: its disk */
+	char *volume;     /* name of a named volume; a request gives one of the two */
 	char *guest_path; /* absolute, not "/" */
 	bool read_only;
 };

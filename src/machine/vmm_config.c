@@ -97,6 +97,10 @@ static int check(const struct vmm_config *config, struct err *err)
 			       "exactly one of image_path and rootfs_path must be given");
 	if (config->image_path != NULL && config->disk_path == NULL)
 		return err_set(err, EINVAL, "disk_path is missing");
+	for (size_t i = 0; i < config->volumes.count; i++) {
+		if (config->volumes.items[i].host_path == NULL)
+			return err_set(err, EINVAL, "volumes[%zu].host_path is missing", i);
+	}
 	if (strv_length(config->exec) == 0)
 		return err_set(err, EINVAL, "exec must name a program");
 	if (config->network.mode == MACHINE_NETWORK_USER && config->mac == NULL)

@@ -123,7 +123,7 @@ static int take_open(struct client *client, const struct wire_frame *frame)
 
 	if (frame->type != WIRE_OPEN ||
 	    wire_unpack(&wire_open_message, frame->payload, frame->length, &open) < 0 ||
-	    open.process.argv[0] == NULL)
+	    (open.kind == WIRE_KIND_EXEC ? open.process.argv[0] == NULL : open.path == NULL))
 		return -EBADMSG;
 	client->opened = true;
 	if (refusal != NULL)

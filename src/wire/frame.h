@@ -34,12 +34,17 @@ enum wire_type {
 	WIRE_WARNING = 0x13, /* struct wire_sentence */
 	WIRE_STATS = 0x14,   /* struct wire_stats */
 
-	/* Guest control connection, host to guest. SIGNAL also on control sockets and sessions. */
+	/*
+	 * Guest control connection, host to guest. SIGNAL also on control sockets and sessions,
+	 * STATS_ASK also on control sockets and towards krun-net; it is empty.
+	 */
 	WIRE_CONFIG = 0x20,   /* struct wire_config */
 	WIRE_OPEN = 0x21,     /* struct wire_open: start a session */
 	WIRE_SIGNAL = 0x22,   /* struct wire_signal: to the workload or the session's process */
 	WIRE_SHUTDOWN = 0x23, /* struct wire_shutdown */
 	WIRE_CLOCK = 0x24,    /* struct wire_clock */
+	WIRE_STATS_ASK =
+		0x25, /* answered with STATS; krun-net: NET_STATS; krun-vmm: MACHINE_STATS */
 
 	/*
 	 * Sessions. Data frames are raw bytes, at most as many as the receiver gave credit for; the
@@ -58,10 +63,11 @@ enum wire_type {
 	WIRE_HANGUP = 0x39, /* host to guest: the client is gone; SIGHUP, then SIGKILL */
 
 	/* Control socket between krun-api and krun-vmm (control.h). */
-	WIRE_STATE = 0x50,  /* krun-vmm: a record (machine/record.h) as JSON text */
-	WIRE_LOGGED = 0x51, /* krun-vmm: the log has grown; empty */
-	WIRE_STOP = 0x58,   /* krun-api: struct wire_shutdown */
-	WIRE_KILL = 0x59,   /* krun-api: end the VM process now; empty */
+	WIRE_STATE = 0x50,         /* krun-vmm: a record (machine/record.h) as JSON text */
+	WIRE_LOGGED = 0x51,        /* krun-vmm: the log has grown; empty */
+	WIRE_MACHINE_STATS = 0x52, /* krun-vmm, when asked: struct wire_machine_stats */
+	WIRE_STOP = 0x58,          /* krun-api: struct wire_shutdown */
+	WIRE_KILL = 0x59,          /* krun-api: end the VM process now; empty */
 
 	/* Control socket between krun-vmm and krun-net. FAIL and WARNING too. */
 	WIRE_NET_READY = 0x60, /* struct wire_net_ready */

@@ -73,10 +73,12 @@ MESSAGE(stats,
 	{2, FIELD_U64, AT(stats, memory_total_bytes)},
 	{3, FIELD_U64, AT(stats, memory_available_bytes)},
 	{4, FIELD_U64, AT(stats, disk_read_bytes)},
-	{5, FIELD_U64, AT(stats, disk_written_bytes)});
+	{5, FIELD_U64, AT(stats, disk_written_bytes)},
+	{6, FIELD_U64, AT(stats, root_total_bytes)},
+	{7, FIELD_U64, AT(stats, root_available_bytes)});
 
 MESSAGE(process,
-	{1, FIELD_STRINGS, AT(process, argv), .required = true, .max = LIMIT_ARGS},
+	{1, FIELD_STRINGS, AT(process, argv), .max = LIMIT_ARGS},
 	{2, FIELD_STRINGS, AT(process, env), .max = LIMIT_ENV},
 	{3, FIELD_STRING, AT(process, workdir)},
 	{4, FIELD_STRING, AT(process, user)},
@@ -85,9 +87,11 @@ MESSAGE(process,
 	{7, FIELD_U32, AT(process, columns)});
 
 MESSAGE(volume,
-	{1, FIELD_STRING, AT(volume, virtiofs_tag), .required = true},
+	{1, FIELD_STRING, AT(volume, virtiofs_tag)},
 	{2, FIELD_STRING, AT(volume, guest_path), .required = true},
-	{3, FIELD_U32, AT(volume, read_only)});
+	{3, FIELD_U32, AT(volume, read_only)},
+	{4, FIELD_STRING, AT(volume, device)},
+	{5, FIELD_STRING, AT(volume, source)});
 
 MESSAGE(config,
 	{1, FIELD_U32, AT(config, root_kind), .required = true},
@@ -110,7 +114,10 @@ MESSAGE(config,
 MESSAGE(open,
 	{1, FIELD_U32, AT(open, session)},
 	{2, FIELD_U32, AT(open, port)},
-	{3, FIELD_STRUCT, AT(open, process), .required = true, .inner = &wire_process_message});
+	{3, FIELD_STRUCT, AT(open, process), .required = true, .inner = &wire_process_message},
+	{4, FIELD_U32, AT(open, kind)},
+	{5, FIELD_STRING, AT(open, path)},
+	{6, FIELD_U32, AT(open, entry_only)});
 
 MESSAGE(signal,
 	{1, FIELD_U32, AT(signal, signal), .required = true});
@@ -144,6 +151,14 @@ MESSAGE(net_stats,
 	{4, FIELD_U64, AT(net_stats, received_frames)},
 	{5, FIELD_U64, AT(net_stats, dropped_frames)},
 	{6, FIELD_U64, AT(net_stats, refused_flows)});
+
+MESSAGE(machine_stats,
+	{1, FIELD_U64, AT(machine_stats, realtime_ns), .required = true},
+	{2, FIELD_STRUCT, AT(machine_stats, guest), .inner = &wire_stats_message},
+	{3, FIELD_STRUCT, AT(machine_stats, net), .inner = &wire_net_stats_message},
+	{4, FIELD_U64, AT(machine_stats, host_cpu_us)},
+	{5, FIELD_U64, AT(machine_stats, host_memory_bytes)},
+	{6, FIELD_U64, AT(machine_stats, disk_bytes)});
 /* clang-format on */
 
 struct writer {

@@ -56,15 +56,17 @@ struct wire_sentence {
 	const char *text; /* at most LIMIT_SENTENCE_BYTES */
 };
 
+/* As the guest counts since its boot. */
 struct wire_stats {
-	uint64_t cpu_us;
+	uint64_t cpu_us; /* of all vCPUs, busy */
 	uint64_t memory_total_bytes, memory_available_bytes;
-	uint64_t disk_read_bytes, disk_written_bytes;
+	uint64_t disk_read_bytes, disk_written_bytes;    /* of all its block devices */
+	uint64_t root_total_bytes, root_available_bytes; /* of the root's file system */
 };
 
 /* A process to run in the guest. Vectors are NULL-terminated. */
 struct wire_process {
-	const char *argv[LIMIT_ARGS + 1]; /* argv[0] is looked up in PATH unless it has a slash */
+	const char *argv[LIMIT_ARGS + 1]; /* [0] is looked up in PATH unless it has a slash */
 	const char *env[LIMIT_ENV + 1];
 	const char *workdir; /* NULL: "/" */
 	const char *user; /* "uid", "name", "uid:gid", ... by the guest's own passwd; NULL: root */
@@ -78,10 +80,13 @@ enum wire_root_kind {
 	WIRE_ROOT_HOST = 3,      /* fake backend: the host's own root */
 };
 
+/* A share by virtiofs, or a disk with an ext4 file system: one of `virtiofs_tag` and `device`. */
 struct wire_volume {
 	const char *virtiofs_tag;
 	const char *guest_path;
 	uint32_t read_only;
+	const char *device; /* "/dev/vdc" */
+	const char *source; /* virtiofs: the one file in the share to mount; NULL: all of it */
 };
 
 struct wire_config {
@@ -102,10 +107,30 @@ struct wire_config {
 	struct wire_process process;
 };
 
+enum wire_kind {
+	WIRE_KIND_EXEC = 0, /* run `process` */
+	WIRE_KIND_PUT = 1,  /* extract the tar on STDIN below the directory `path`, which exists */
+	WIRE_KIND_GET = 2,  /* write a tar of `path` to STDOUT; "dir/." is the content of dir */
+};
+
 struct wire_open {
 	uint32_t session; /* unique within a boot */
 	uint32_t port;    /* virtio-serial: index of krun.session.N */
 	struct wire_process process;
+	uint32_t kind;       /* enum wire_kind */
+	const char *path;    /* PUT, GET: absolute in the guest, any bytes */
+	uint32_t entry_only; /* GET: `path` alone, without content and with size 0 */
+};
+
+/* Exit codes of a PUT or GET; the sentence is on STDERR. */
+enum wire_copy_code {
+	WIRE_COPY_DONE = 0,
+	WIRE_COPY_FAILED = 1,
+	WIRE_COPY_NOT_FOUND = 2,
+	WIRE_COPY_NOT_DIRECTORY = 3,
+	WIRE_COPY_REFUSED = 4, /* permissions, a read-only file system */
+	WIRE_COPY_NO_SPACE = 5,
+	WIRE_COPY_BROKEN = 6, /* the archive is */
 };
 
 struct wire_signal {
@@ -148,11 +173,21 @@ struct wire_net_stats {
 	uint64_t refused_flows;  /* by policy */
 };
 
+/* What a machine uses, guest and host side, at one moment. What did not answer is all 0. */
+struct wire_machine_stats {
+	uint64_t realtime_ns;
+	struct wire_stats guest;
+	struct wire_net_stats net;
+	uint64_t host_cpu_us;       /* of supervisor, VM process and krun-net */
+	uint64_t host_memory_bytes; /* PSS of these; macOS: physical footprint */
+	uint64_t disk_bytes;        /* the machine's own disk, as allocated on the host */
+};
+
 extern const struct wire_message wire_hello_message, wire_ready_message, wire_exited_message,
 	wire_sentence_message, wire_stats_message, wire_config_message, wire_open_message,
 	wire_signal_message, wire_shutdown_message, wire_clock_message, wire_credit_message,
 	wire_resize_message, wire_fail_message, wire_net_ready_message, wire_net_stats_message,
-	wire_process_message, wire_volume_message;
+	wire_process_message, wire_volume_message, wire_machine_stats_message;
 
 /*
  * Writes the whole frame, head included, into `out`. Returns its length, or -EMSGSIZE when it does
