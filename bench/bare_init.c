@@ -1,6 +1,7 @@
 /*
  * The smallest useful PID 1, to compare vminit with: it dials the host, says that it is there, and then echoes, or forks
- * and executes itself as /true, for every byte asked. Static, on musl; it mounts nothing.
+ * and executes itself as a program, for every byte asked. Static, on musl; it mounts nothing. The programs are those that
+ * the product's guest is measured with, too.
  */
 #include "bare.h"
 
@@ -43,15 +44,19 @@ static int host_dial(void)
 	return fd;
 }
 
-static int true_run(void)
+/* With its standard output on `output`, unless that is -1. */
+static int program_run(const char *path, int output)
 {
 	int status = -1;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		execl("/true", "true", (char *)NULL);
+		if (output >= 0)
+			dup2(output, STDOUT_FILENO);
+		execl(path, path, (char *)NULL);
 		_exit(127);
 	}
+	close(output);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return 1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
@@ -62,11 +67,30 @@ static void host_serve(int fd)
 	char request = BARE_READY;
 
 	do {
-		if (request == BARE_EXEC && true_run() != 0)
+		if (request == BARE_EXEC && program_run("/true", -1) != 0)
+			return;
+		if (request == BARE_ECHO && program_run("/echo", host_dial()) != 0)
+			return;
+		if (request == BARE_STREAM && program_run("/stream", host_dial()) != 0)
 			return;
 		if (write(fd, &request, 1) != 1)
 			return;
 	} while (read(fd, &request, 1) == 1 && request != BARE_QUIT);
+}
+
+static int bytes_write(size_t count)
+{
+	static const char data[65536];
+
+	while (count > 0) {
+		ssize_t written =
+			write(STDOUT_FILENO, data, count < sizeof(data) ? count : sizeof(data));
+
+		if (written <= 0)
+			return 1;
+		count -= (size_t)written;
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -75,6 +99,10 @@ int main(int argc, char **argv)
 
 	if (argc > 0 && strstr(argv[0], "true"))
 		return 0;
+	if (argc > 0 && strstr(argv[0], "echo"))
+		return bytes_write(1);
+	if (argc > 0 && strstr(argv[0], "stream"))
+		return bytes_write(BARE_STREAM_BYTES);
 	fd = host_dial();
 	if (fd >= 0) {
 		host_serve(fd);

@@ -2,12 +2,14 @@
  * A VMM that does nothing but the libkrun calls that krun-vmm makes for a machine with an image, a disk and a network,
  * with bare_init as its guest. What the product costs is measured against it, in the same run.
  *
- * usage: bare_vmm [-m MIB] [-d DISK]... [-n EXECS] [-p PINGS] [-s SECONDS] LIBKRUN LIBKRUNFW INIT DIRECTORY
+ * usage: bare_vmm [-m MIB] [-d DISK]... [-n EXECS] [-p PINGS] [-e ECHOS] [-t STREAMS] [-s SECONDS] LIBKRUN LIBKRUNFW
+ *	INIT DIRECTORY
  *
  * The parent listens on a unix socket in DIRECTORY and holds the far end of the network; the child becomes the VM. On
- * standard output, a line each: `launch_ms` (from just before fork to the guest's connection), `exec_ms` and `ping_ms`
- * (the best and the middle of N round trips, after one that does not count), `idle PARENT CHILD` before -s SECONDS of
- * holding still, `exit` (the status that the VM process left; 7 is right).
+ * standard output, a line each: `launch_ms` (from just before fork to the guest's connection), `exec_ms`, `ping_ms`,
+ * `echo_ms` (to the first byte of a program's output on a connection of its own) and `stream_ms` (to the end of such
+ * output, BARE_STREAM_BYTES), each the best and the middle of N rounds after one that does not count,
+ * `idle PARENT CHILD` before -s SECONDS of holding still, `exit` (the status that the VM process left; 7 is right).
  */
 #include "bare.h"
 
@@ -42,6 +44,8 @@ struct options {
 	size_t disk_count;
 	unsigned execs;
 	unsigned pings;
+	unsigned echos;
+	unsigned streams;
 	unsigned idle_s;
 	const char *libkrun;
 	const char *libkrunfw;
@@ -135,6 +139,7 @@ static void libkrun_open(const struct options *options, struct krun *ret_krun)
 static void root_configure(const struct krun *krun, uint32_t ctx, const char *init)
 {
 	static const char *const directories[] = {"dev", "proc", "sys", "newroot"};
+	static const char *const programs[] = {"true", "echo", "stream"};
 	int fd = open(init, O_RDONLY | O_CLOEXEC);
 	struct stat status;
 	uint8_t *data;
@@ -152,8 +157,10 @@ static void root_configure(const struct krun *krun, uint32_t ctx, const char *in
 		     krun->add_overlay_dir(ctx, "/dev/root", directories[i], 040755));
 	must("add_overlay_file", krun->add_overlay_file(ctx, "/dev/root", "init.krun", data,
 							(size_t)status.st_size, 0100755, false));
-	must("add_overlay_file", krun->add_overlay_file(ctx, "/dev/root", "true", data,
-							(size_t)status.st_size, 0100755, false));
+	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+		must("add_overlay_file",
+		     krun->add_overlay_file(ctx, "/dev/root", programs[i], data,
+					    (size_t)status.st_size, 0100755, false));
 }
 
 __attribute__((noreturn)) static void vm_enter(const struct options *options,
@@ -217,11 +224,56 @@ static void answer_expect(int fd, char expected)
 		fail("the guest's answer", EPROTO);
 }
 
+/* Takes the connection that a program in the guest writes to, up to its first byte or its end. */
+static int output_take(int listener, bool whole)
+{
+	static char data[65536];
+	ssize_t got;
+	int fd;
+
+	wait_readable(listener, "the program's connection");
+	fd = accept(listener, NULL, NULL);
+	do {
+		wait_readable(fd, "the program's output");
+		got = read(fd, data, sizeof(data));
+	} while (whole && got > 0);
+	if (got < 0 || (got == 0) != whole)
+		fail("the program's output", EPROTO);
+	return fd;
+}
+
 static int double_compare(const void *left, const void *right)
 {
 	double a = *(const double *)left, b = *(const double *)right;
 
 	return (a > b) - (a < b);
+}
+
+static void rounds_print(double *taken_ms, unsigned count, const char *name)
+{
+	if (count == 0)
+		return;
+	qsort(taken_ms, count, sizeof(taken_ms[0]), double_compare);
+	printf("%s_ms %.3f %.3f\n", name, taken_ms[0], taken_ms[count / 2]);
+}
+
+static void outputs_measure(int fd, int listener, char request, unsigned count, const char *name)
+{
+	double taken_ms[ROUNDS_MAX];
+
+	for (unsigned i = 0; count > 0 && i <= count; i++) {
+		double started_ms = now_ms();
+		int output;
+
+		if (write(fd, &request, 1) != 1)
+			fail("asking the guest", errno);
+		output = output_take(listener, request == BARE_STREAM);
+		if (i > 0)
+			taken_ms[i - 1] = now_ms() - started_ms;
+		answer_expect(fd, request);
+		close(output);
+	}
+	rounds_print(taken_ms, count, name);
 }
 
 static void rounds_measure(int fd, char request, unsigned count, const char *name)
@@ -237,10 +289,7 @@ static void rounds_measure(int fd, char request, unsigned count, const char *nam
 		if (i > 0)
 			taken_ms[i - 1] = now_ms() - started_ms;
 	}
-	if (count == 0)
-		return;
-	qsort(taken_ms, count, sizeof(taken_ms[0]), double_compare);
-	printf("%s_ms %.3f %.3f\n", name, taken_ms[0], taken_ms[count / 2]);
+	rounds_print(taken_ms, count, name);
 }
 
 /* Returns the exit status of the VM process, or 128 and its signal. */
@@ -272,6 +321,8 @@ static int machine_run(const struct options *options)
 	answer_expect(fd, BARE_READY);
 	rounds_measure(fd, BARE_EXEC, options->execs, "exec");
 	rounds_measure(fd, BARE_PING, options->pings, "ping");
+	outputs_measure(fd, listener, BARE_ECHO, options->echos, "echo");
+	outputs_measure(fd, listener, BARE_STREAM, options->streams, "stream");
 	if (options->idle_s > 0) {
 		printf("idle %d %d\n", getpid(), pid);
 		fflush(stdout);
@@ -299,7 +350,7 @@ static void options_parse(int argc, char **argv, struct options *ret_options)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "m:d:n:p:s:")) != -1) {
+	while ((letter = getopt(argc, argv, "m:d:n:p:e:t:s:")) != -1) {
 		if (letter == 'm')
 			ret_options->memory_mib = number_parse(optarg, 65536);
 		else if (letter == 'd' && ret_options->disk_count < DISKS_MAX)
@@ -308,6 +359,10 @@ static void options_parse(int argc, char **argv, struct options *ret_options)
 			ret_options->execs = number_parse(optarg, ROUNDS_MAX);
 		else if (letter == 'p')
 			ret_options->pings = number_parse(optarg, ROUNDS_MAX);
+		else if (letter == 'e')
+			ret_options->echos = number_parse(optarg, ROUNDS_MAX);
+		else if (letter == 't')
+			ret_options->streams = number_parse(optarg, ROUNDS_MAX);
 		else if (letter == 's')
 			ret_options->idle_s = number_parse(optarg, 3600);
 		else

@@ -24,11 +24,13 @@ bare()
 figures_bare()
 {
 	for round in $(seq $((ROUNDS + 1))); do
-		bare -n 20 -p 50 || die "bare: $(cat /tmp/bare.out /tmp/bare.err)"
+		bare -n 20 -p 50 -e 20 -t 3 || die "bare: $(cat /tmp/bare.out /tmp/bare.err)"
 		[ "$round" = 1 ] || keep bare_launch /tmp/bare.out launch_ms
 	done
 	keep bare_exec /tmp/bare.out exec_ms
 	keep bare_ping /tmp/bare.out ping_ms
+	keep bare_echo /tmp/bare.out echo_ms
+	keep bare_stream /tmp/bare.out stream_ms
 	bare -s $((IDLE_S + 15)) &
 	child=$!
 	until_true 60 grep -q ^idle /tmp/bare.out
@@ -60,6 +62,19 @@ figures_run()
 			die "krun-run: $(cat /tmp/spawn.out)"
 		[ "$round" = 1 ] || keep run /tmp/spawn.out spawn_ms
 	done
+}
+
+figures_sessions()
+{
+	at="$SOCKET /v1/machines/warm/exec"
+	for round in 1 2; do
+		meter session -n 20 $at '{"cmd": ["/echo"]}' >/tmp/session.out 2>&1 || die "session: $(cat /tmp/session.out)"
+	done
+	keep session /tmp/session.out session_ms
+	meter session -n 4 -w $at '{"cmd": ["/stream"]}' >/tmp/session.out 2>&1 || die "stream: $(cat /tmp/session.out)"
+	keep session_stream /tmp/session.out session_ms
+	meter session -p 50 $at '{"cmd": ["/bin/sh", "-c", "echo x; cat"]}' >/tmp/session.out 2>&1 || die "50 sessions: $(cat /tmp/session.out)"
+	keep sessions /tmp/session.out session_ms
 }
 
 figures_warm()

@@ -18,6 +18,7 @@ static const struct {
 	{"json", meter_json, "one value of a JSON document"},
 	{"load", meter_load, "count answers per second over many connections"},
 	{"follow", meter_follow, "hold many followers of a stream open"},
+	{"session", meter_session, "time sessions of WebSocket exec"},
 	{"spawn", meter_spawn, "time a command to its first output or its end"},
 	{"weigh", meter_weigh, "memory beside guest RAM and CPU time of processes"},
 };

@@ -19,6 +19,7 @@ int meter_http(char **argv);
 int meter_json(char **argv);
 int meter_load(char **argv);
 int meter_follow(char **argv);
+int meter_session(char **argv);
 int meter_spawn(char **argv);
 int meter_weigh(char **argv);
 

@@ -16,8 +16,8 @@ def _add(archive, name, data, mode=0o644, kind=tarfile.REGTYPE, link=""):
     archive.addfile(entry, io.BytesIO(data))
 
 
-def make_layer(extra=None):
-    """An uncompressed layer. `extra` is a name and bytes to go in as well."""
+def make_layer(*extra):
+    """An uncompressed layer. `extra` are names and bytes to go in as well, with their modes."""
     with open(shutil.which("busybox"), "rb") as file:
         busybox = file.read()
     stream = io.BytesIO()
@@ -30,8 +30,8 @@ def make_layer(extra=None):
         _add(archive, "etc/passwd", b"root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n")
         _add(archive, "etc/group", b"root:x:0:\nweb:x:1000:\n")
         _add(archive, "www/index.html", b"a page from the guest\n")
-        if extra:
-            _add(archive, *extra)
+        for file in extra:
+            _add(archive, *file)
     return stream.getvalue()
 
 
