@@ -13,6 +13,8 @@ void machines_http_get(struct request *request);
 void machines_http_delete(struct request *request);
 void machines_http_start(struct request *request);
 void machines_http_stop(struct request *request);
+void machines_http_restart(struct request *request);
+void machines_http_signal(struct request *request);
 void machines_http_wait(struct request *request);
 
 void logs_http_get(struct request *request);

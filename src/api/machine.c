@@ -374,6 +374,15 @@ void machine_stop(struct machine *machine, int signal, int64_t timeout_ms)
 		supervisor_stop(machine->supervisor, signal, timeout_ms);
 }
 
+int machine_signal(struct machine *machine, int signal, struct err *err)
+{
+	if (machine->state != MACHINE_STATE_RUNNING || machine->supervisor == NULL ||
+	    supervisor_signal(machine->supervisor, signal) < 0)
+		return err_set(err, EBUSY, "machine '%s' is %s, not running", machine->name,
+			       machine_state_name(machine->state));
+	return 0;
+}
+
 void machine_kill(struct machine *machine)
 {
 	if (machine->supervisor != NULL)

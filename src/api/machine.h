@@ -95,6 +95,9 @@ void machine_stop(struct machine *machine, int signal, int64_t timeout_ms);
 /* The signal that a stop of this machine uses. */
 int machine_stop_signal(const struct machine *machine);
 
+/* A signal for the workload. -EBUSY unless it runs. */
+int machine_signal(struct machine *machine, int signal, struct err *err) _must_check_;
+
 /* Ends the VM at once. */
 void machine_kill(struct machine *machine);
 

@@ -482,6 +482,16 @@ void supervisor_stop(struct supervisor *supervisor, int signal, int64_t timeout_
 		set_deadline(supervisor, DEADLINE_STOP, timeout_ms + SUPERVISOR_STOP_GRACE_MS);
 }
 
+int supervisor_signal(struct supervisor *supervisor, int signal)
+{
+	const struct wire_signal message = {.signal = (uint32_t)signal};
+
+	if (supervisor->phase != PHASE_FOLLOWING || supervisor->link == NULL ||
+	    supervisor->has_ended)
+		return -ENOTCONN;
+	return link_send(supervisor->link, WIRE_SIGNAL, 0, &wire_signal_message, &message);
+}
+
 void supervisor_kill(struct supervisor *supervisor)
 {
 	supervisor->kill_wanted = true;

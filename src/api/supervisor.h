@@ -39,6 +39,9 @@ void supervisor_adopt(struct machine *machine);
 void supervisor_free(struct supervisor *supervisor);
 
 void supervisor_stop(struct supervisor *supervisor, int signal, int64_t timeout_ms);
+
+/* A signal for the workload. -ENOTCONN when krun-vmm cannot be told just now. */
+int supervisor_signal(struct supervisor *supervisor, int signal) _must_check_;
 void supervisor_kill(struct supervisor *supervisor);
 
 #endif
