@@ -91,16 +91,34 @@ void control_fill(struct control *control, struct pollset *set)
 				     (short)(POLLIN | (control->queued > 0 ? POLLOUT : 0)));
 }
 
-static int read_away(struct control *control)
+/* What a newer krun-vmm may say is passed over. */
+static int take_frames(struct control *control)
 {
-	uint8_t data[256];
-	ssize_t n = recv(control->fd, data, sizeof(data), MSG_DONTWAIT);
+	struct wire_frame frame;
+	size_t at = 0, used;
+	int r;
+
+	while ((r = wire_frame_parse(control->input + at, control->taken - at, &frame, &used)) ==
+	       0) {
+		control->stats_asked |= frame.type == WIRE_STATS_ASK;
+		at += used;
+	}
+	control->taken -= at;
+	memmove(control->input, control->input + at, control->taken);
+	return r == -EAGAIN && control->taken < sizeof(control->input) ? 0 : -EPIPE;
+}
+
+static int read_some(struct control *control)
+{
+	ssize_t n = recv(control->fd, control->input + control->taken,
+			 sizeof(control->input) - control->taken, MSG_DONTWAIT);
 
 	if (n == 0)
 		return -EPIPE;
-	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-		return -errno;
-	return 0;
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : -errno;
+	control->taken += (size_t)n;
+	return take_frames(control);
 }
 
 static int write_queued(struct control *control)
@@ -121,7 +139,7 @@ int control_poll(struct control *control, const struct pollset *set)
 	short events = pollset_events(set, control->index);
 
 	if ((events & (POLLIN | POLLHUP | POLLERR)) != 0) {
-		int r = read_away(control);
+		int r = read_some(control);
 
 		if (r < 0)
 			return r;

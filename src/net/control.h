@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control socket towards krun-vmm: wire frames out, end of file in.
+ * The control socket towards krun-vmm: wire frames out; STATS_ASK and end of file in.
  *
  * What must arrive (HELLO, NET_READY, FAIL) is written before the loop runs, with a deadline. What
  * may be lost (WARNING, NET_STATS) goes through a small buffer, whole frames only, and is dropped
@@ -15,12 +15,15 @@
 #include "wire/message.h"
 
 #define CONTROL_BUFFER_BYTES 4096
+#define CONTROL_INPUT_BYTES  256 /* krun-vmm has only short things to say */
 
 struct control {
 	int fd;
-	int index; /* in this turn's pollset */
-	size_t queued;
+	int index;        /* in this turn's pollset */
+	bool stats_asked; /* the reader clears it */
+	size_t queued, taken;
 	uint8_t buffer[CONTROL_BUFFER_BYTES];
+	uint8_t input[CONTROL_INPUT_BYTES];
 };
 
 /* 0 or a negative errno: nobody is there any more. */
@@ -33,7 +36,7 @@ void control_send_stats(struct control *control, const struct wire_net_stats *st
 
 void control_fill(struct control *control, struct pollset *set);
 
-/* Reads, for nothing, and writes. -EPIPE when krun-vmm has gone. */
+/* Reads and writes. -EPIPE when krun-vmm has gone, or speaks what is no frame of ours. */
 int control_poll(struct control *control, const struct pollset *set) _must_check_;
 
 #endif

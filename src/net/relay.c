@@ -15,7 +15,6 @@
 /* As much is written at once, without waiting for the end of the turn. */
 #define QUEUE_WRITE_BYTES (64 * KIB)
 
-#define STATS_INTERVAL_MS   5000
 #define REFUSALS_LOGGED_MAX 50
 
 static void flush(struct relay *relay)
@@ -250,19 +249,13 @@ static struct wire_net_stats count_stats(const struct relay *relay)
 	return stats;
 }
 
-/* Not more often than every STATS_INTERVAL_MS, and never without news: an idle machine sleeps. */
-static void report_stats(struct relay *relay)
+static void answer_stats(struct relay *relay)
 {
 	struct wire_net_stats stats = count_stats(relay);
 
-	if (memcmp(&stats, &relay->stats_sent, sizeof(stats)) == 0)
+	if (!relay->control->stats_asked)
 		return;
-	if (relay->now_ms - relay->stats_sent_ms < STATS_INTERVAL_MS) {
-		pollset_wake_at(&relay->set, relay->stats_sent_ms + STATS_INTERVAL_MS);
-		return;
-	}
-	relay->stats_sent = stats;
-	relay->stats_sent_ms = relay->now_ms;
+	relay->control->stats_asked = false;
 	control_send_stats(relay->control, &stats);
 }
 
@@ -273,7 +266,7 @@ static void fill(struct relay *relay)
 	bool paused = queued > QUEUE_PAUSE_BYTES;
 
 	pollset_clear(set);
-	report_stats(relay);
+	answer_stats(relay);
 	control_fill(relay->control, set);
 	relay->frames_index =
 		pollset_add(set, relay->frames_fd, (short)(POLLIN | (queued > 0 ? POLLOUT : 0)));
@@ -330,7 +323,6 @@ int relay_run(struct relay *relay)
 	int r;
 
 	relay->now_ms = clock_monotonic_ms();
-	relay->stats_sent_ms = relay->now_ms - STATS_INTERVAL_MS;
 	do {
 		r = turn(relay);
 	} while (r == 0);

@@ -28,11 +28,10 @@ struct relay {
 	int frames_index;
 	int lost; /* negative errno once the guest's side is gone */
 	int64_t now_ms;
-	int64_t stats_sent_ms;
 	unsigned refusals_logged;
 	struct control *control;
 	struct stack *stack;
-	struct wire_net_stats stats, stats_sent;
+	struct wire_net_stats stats;
 	struct published_ports published;
 	struct gate gate;
 	struct policy policy;

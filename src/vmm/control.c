@@ -26,7 +26,8 @@ struct client {
 	uint32_t role;           /* 0: no HELLO yet */
 	struct session *session; /* WIRE_ROLE_SESSION after OPEN */
 	bool opened;             /* OPEN was sent */
-	bool state_due, logged_due;
+	bool state_due, logged_due, stats_due;
+	bool stats_asked;    /* and not known yet */
 	int64_t deadline_ms; /* of HELLO */
 	bool over;           /* closed: freed by the next sweep */
 };
@@ -42,6 +43,11 @@ static void feed_manager(struct client *client)
 	if (client->logged_due && client->link.out.length == 0) {
 		client->logged_due = false;
 		(void)!link_send_raw(&client->link, WIRE_LOGGED, 0, NULL, 0);
+	}
+	if (client->stats_due && client->link.out.length == 0) {
+		client->stats_due = false;
+		(void)!link_send(&client->link, WIRE_MACHINE_STATS, 0, &wire_machine_stats_message,
+				 &control->stats);
 	}
 	if (client->state_due && client->link.out.length == 0 && control->state.length > 0) {
 		client->state_due = false;
@@ -100,6 +106,13 @@ static int take_signal(struct client *client, const struct wire_frame *frame)
 	return 0;
 }
 
+static int take_stats_ask(struct client *client)
+{
+	client->stats_asked = true;
+	client->control->calls->ask_stats(client->control->owner);
+	return 0;
+}
+
 static int take_from_manager(struct client *client, const struct wire_frame *frame)
 {
 	switch (frame->type) {
@@ -110,6 +123,8 @@ static int take_from_manager(struct client *client, const struct wire_frame *fra
 		return 0;
 	case WIRE_SIGNAL:
 		return take_signal(client, frame);
+	case WIRE_STATS_ASK:
+		return take_stats_ask(client);
 	default:
 		return -EBADMSG;
 	}
@@ -305,6 +320,18 @@ void control_set_state(struct control *control, const char *json, size_t length)
 		return;
 	for (struct client *client = control->first; client != NULL; client = client->next) {
 		client->state_due = true;
+		feed_manager(client);
+	}
+}
+
+void control_set_stats(struct control *control, const struct wire_machine_stats *stats)
+{
+	control->stats = *stats;
+	for (struct client *client = control->first; client != NULL; client = client->next) {
+		if (!client->stats_asked)
+			continue;
+		client->stats_asked = false;
+		client->stats_due = true;
 		feed_manager(client);
 	}
 }

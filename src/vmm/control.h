@@ -5,7 +5,8 @@
  *
  * A manager gets the newest record when it comes and after each change (a slow one may miss what was
  * in between, never the last), and word that the log has grown, at most once in a while. What it
- * asks for is handed to the supervisor. That it goes changes nothing.
+ * asks for is handed to the supervisor; what it wants to know (STATS_ASK) is answered later, all who
+ * ask meanwhile at once. That it goes changes nothing.
  */
 #ifndef VMM_CONTROL_H
 #define VMM_CONTROL_H
@@ -18,6 +19,8 @@
 struct control_calls {
 	void (*stop)(void *owner, const struct wire_shutdown *stop);
 	void (*kill)(void *owner);
+	/* Somebody wants figures: control_set_stats() is to follow. */
+	void (*ask_stats)(void *owner);
 	/* To the workload; dropped while there is none. */
 	void (*signal)(void *owner, const struct wire_signal *signal);
 	/* Why no session can be opened now; NULL when it can. */
@@ -37,8 +40,9 @@ struct control {
 	uint32_t generation;
 	struct client *first;
 	size_t client_count;
-	struct buf state; /* the newest record, JSON; empty: none yet */
-	bool logged;      /* the log has grown since managers were told */
+	struct buf state;                /* the newest record, JSON; empty: none yet */
+	struct wire_machine_stats stats; /* the last answer to STATS_ASK */
+	bool logged;                     /* the log has grown since managers were told */
 	int64_t logged_at_ms;
 };
 
@@ -53,6 +57,9 @@ void control_done(struct control *control);
 /* The new record as JSON text, at most LIMIT_RECORD_BYTES; copied. */
 void control_set_state(struct control *control, const char *json, size_t length);
 void control_set_logged(struct control *control);
+
+/* Answers all who have asked. */
+void control_set_stats(struct control *control, const struct wire_machine_stats *stats);
 
 /* sessions_init() wants it: the client has no session any more. */
 void control_detach_session(struct link *client);

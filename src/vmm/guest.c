@@ -98,6 +98,16 @@ static int take_warning(struct guest *guest, const struct wire_frame *frame)
 	return 0;
 }
 
+static int take_stats(struct guest *guest, const struct wire_frame *frame)
+{
+	struct wire_stats stats;
+
+	if (wire_unpack(&wire_stats_message, frame->payload, frame->length, &stats) < 0)
+		return fault(guest, "the guest sent broken STATS");
+	guest->calls->stats(guest->owner, &stats);
+	return 0;
+}
+
 static int on_frame(struct link *link, const struct wire_frame *frame)
 {
 	struct guest *guest = link->owner;
@@ -116,8 +126,10 @@ static int on_frame(struct link *link, const struct wire_frame *frame)
 		return take_exited(guest, frame);
 	case WIRE_WARNING:
 		return take_warning(guest, frame);
+	case WIRE_STATS:
+		return take_stats(guest, frame);
 	default:
-		/* STATS, and what a newer vminit may say. */
+		/* What a newer vminit may say. */
 		return 0;
 	}
 }
@@ -198,6 +210,11 @@ int guest_send(struct guest *guest, enum wire_type type, const struct wire_messa
 	       const void *from)
 {
 	return link_send(&guest->link, type, 0, message, from);
+}
+
+int guest_ask_stats(struct guest *guest)
+{
+	return link_send_raw(&guest->link, WIRE_STATS_ASK, 0, NULL, 0);
 }
 
 void guest_drain(struct guest *guest)

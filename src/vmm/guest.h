@@ -4,7 +4,7 @@
  * and in order; a guest that breaks the protocol loses its channel, and with it the machine.
  *
  * Order: HELLO from the guest, then `hello` is called, which is to answer with the configuration;
- * then READY or EXITED; OUTPUT, WARNING and STATS at any time after HELLO.
+ * then READY or EXITED; OUTPUT, WARNING and STATS, which is asked for, at any time after HELLO.
  */
 #ifndef VMM_GUEST_H
 #define VMM_GUEST_H
@@ -19,6 +19,7 @@ struct guest_calls {
 	void (*output)(void *owner, enum log_stream stream, const void *data, size_t length);
 	void (*exited)(void *owner, const struct wire_exited *exited);
 	void (*warned)(void *owner, const char *sentence);
+	void (*stats)(void *owner, const struct wire_stats *stats);
 	/* The channel has ended. `sentence`: how, when that is the guest's fault, else NULL. */
 	void (*lost)(void *owner, const char *sentence);
 };
@@ -45,6 +46,9 @@ int guest_open(struct guest *guest, int fd, struct err *err) _must_check_;
 /* Queues a message to the guest. Negative when there is no guest or it takes nothing any more. */
 int guest_send(struct guest *guest, enum wire_type type, const struct wire_message *message,
 	       const void *from) _must_check_;
+
+/* Queues STATS_ASK. Negative as above. */
+int guest_ask_stats(struct guest *guest) _must_check_;
 
 /* After the VM process has ended: takes what it had said still, then closes. */
 void guest_drain(struct guest *guest);

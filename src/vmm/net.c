@@ -63,6 +63,16 @@ static int take_warning(struct net *net, const struct wire_frame *frame)
 	return 0;
 }
 
+static int take_stats(struct net *net, const struct wire_frame *frame)
+{
+	struct wire_net_stats stats;
+
+	if (wire_unpack(&wire_net_stats_message, frame->payload, frame->length, &stats) < 0)
+		return -EBADMSG;
+	net->calls->stats(net->owner, &stats);
+	return 0;
+}
+
 static int on_frame(struct link *link, const struct wire_frame *frame)
 {
 	struct net *net = link->owner;
@@ -78,6 +88,8 @@ static int on_frame(struct link *link, const struct wire_frame *frame)
 		return take_fail(net, frame);
 	case WIRE_WARNING:
 		return take_warning(net, frame);
+	case WIRE_NET_STATS:
+		return take_stats(net, frame);
 	default:
 		return 0;
 	}
@@ -177,6 +189,11 @@ int net_start(struct net *net, const struct vmm_config *config, int frames_fd, s
 	}
 	r = link_open(&net->link, pair[0], OUT_BYTES_MAX);
 	return r < 0 ? err_set_errno(err, -r, "cannot watch krun-net") : 0;
+}
+
+int net_ask_stats(struct net *net)
+{
+	return link_send_raw(&net->link, WIRE_STATS_ASK, 0, NULL, 0);
 }
 
 void net_end(struct net *net)

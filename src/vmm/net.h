@@ -15,6 +15,7 @@ struct net_calls {
 	/* It failed or is gone. Not called after net_end(). */
 	void (*lost)(void *owner, const char *sentence);
 	void (*warned)(void *owner, const char *sentence);
+	void (*stats)(void *owner, const struct wire_net_stats *stats);
 };
 
 struct net {
@@ -32,6 +33,9 @@ void net_done(struct net *net);
 /* `frames_fd` is krun-net's end of the socket pair; the caller closes its copy. */
 int net_start(struct net *net, const struct vmm_config *config, int frames_fd,
 	      struct err *err) _must_check_;
+
+/* Queues STATS_ASK. Negative when there is no krun-net or it takes nothing any more. */
+int net_ask_stats(struct net *net) _must_check_;
 
 /* Closes the connection, which ends it, and reaps it, by force if need be. */
 void net_end(struct net *net);

@@ -371,6 +371,7 @@ static int64_t next_deadline(const struct supervisor *s)
 
 	deadline_ms = MIN(deadline_ms, s->log.flush_at_ms);
 	deadline_ms = MIN(deadline_ms, s->clock_check_ms);
+	deadline_ms = MIN(deadline_ms, s->stats.deadline_ms);
 	deadline_ms = MIN(deadline_ms, sessions_deadline(&s->sessions));
 	return MIN(deadline_ms, control_deadline(&s->control));
 }
@@ -397,6 +398,7 @@ static void look_at_clock(struct supervisor *s)
 		check_clock(s);
 	log_writer_flush(&s->log, false);
 	tell_logged(s);
+	stats_expire(&s->stats, now_ms);
 	sessions_expire(&s->sessions);
 	control_expire(&s->control);
 	if (now_ms >= s->net_deadline_ms) {

@@ -95,10 +95,18 @@ static void on_net_warned(void *owner, const char *sentence)
 	log_debug("%s", sentence);
 }
 
+static void on_net_stats(void *owner, const struct wire_net_stats *stats)
+{
+	struct supervisor *s = owner;
+
+	stats_take_net(&s->stats, stats);
+}
+
 static const struct net_calls net_calls = {
 	.ready = on_net_ready,
 	.lost = on_net_lost,
 	.warned = on_net_warned,
+	.stats = on_net_stats,
 };
 
 /* The guest. */
@@ -151,6 +159,13 @@ static void on_guest_exited(void *owner, const struct wire_exited *exited)
 	supervisor_handle(s, EVENT_EXITED);
 }
 
+static void on_guest_stats(void *owner, const struct wire_stats *stats)
+{
+	struct supervisor *s = owner;
+
+	stats_take_guest(&s->stats, stats);
+}
+
 static void on_guest_lost(void *owner, const char *sentence)
 {
 	struct supervisor *s = owner;
@@ -167,6 +182,7 @@ static const struct guest_calls guest_calls = {
 	.output = on_guest_output,
 	.exited = on_guest_exited,
 	.warned = on_warned,
+	.stats = on_guest_stats,
 	.lost = on_guest_lost,
 };
 
@@ -200,6 +216,13 @@ static void on_signal(void *owner, const struct wire_signal *signal)
 		(void)!guest_send(&s->guest, WIRE_SIGNAL, &wire_signal_message, signal);
 }
 
+static void on_ask_stats(void *owner)
+{
+	struct supervisor *s = owner;
+
+	stats_ask(&s->stats);
+}
+
 static const char *refuse_session(void *owner)
 {
 	const struct supervisor *s = owner;
@@ -214,6 +237,7 @@ static const char *refuse_session(void *owner)
 static const struct control_calls control_calls = {
 	.stop = on_stop,
 	.kill = on_kill,
+	.ask_stats = on_ask_stats,
 	.signal = on_signal,
 	.refuse_session = refuse_session,
 };
@@ -245,6 +269,7 @@ void parts_init(struct supervisor *s)
 	guest_init(&s->guest, &s->loop, &guest_calls, s);
 	sessions_init(&s->sessions, &s->loop, &s->guest, control_detach_session);
 	control_init(&s->control, &s->loop, &s->sessions, &control_calls, s);
+	stats_init(&s->stats, &s->guest, &s->net, &s->vm, &s->control, s->config->disk_path);
 	s->frames_fd = -1;
 	s->net_deadline_ms = INT64_MAX;
 }

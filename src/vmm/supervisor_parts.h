@@ -16,6 +16,7 @@
 #include "net.h"
 #include "session.h"
 #include "signals.h"
+#include "stats.h"
 #include "vm.h"
 
 enum event {
@@ -52,6 +53,7 @@ struct supervisor {
 	struct control control;
 	struct log_writer log;
 
+	struct stats stats;
 	struct machine_record record;
 	struct buf failure, remark; /* sentences; empty: none. The first one stays */
 	struct buf unusable;        /* why the backends before this one were not used */

@@ -38,6 +38,14 @@ static void end(void *owner)
 {
 }
 
+/* The answer comes in a later turn, as it does from the supervisor. */
+static bool stats_asked;
+
+static void ask_stats(void *owner)
+{
+	stats_asked = true;
+}
+
 static void send_signal(void *owner, const struct wire_signal *number)
 {
 	assert(number->signal >= 1 && number->signal <= WIRE_SIGNAL_MAX);
@@ -51,6 +59,7 @@ static const char *refuse(void *owner)
 static const struct control_calls calls = {
 	.stop = stop,
 	.kill = end,
+	.ask_stats = ask_stats,
 	.signal = send_signal,
 	.refuse_session = refuse,
 };
@@ -122,6 +131,9 @@ static void step(unsigned who, const uint8_t *data, size_t length)
 	else
 		take_out(peers[who - 6]);
 	assert(loop_turn(&loop, clock_monotonic_ms()) == 0);
+	if (stats_asked)
+		control_set_stats(&control, &(struct wire_machine_stats){.realtime_ns = 1});
+	stats_asked = false;
 	check();
 }
 

@@ -47,6 +47,11 @@ static void on_warned(void *owner, const char *sentence)
 	assert(strlen(sentence) < LIMIT_PAYLOAD_BYTES);
 }
 
+static void on_stats(void *owner, const struct wire_stats *stats)
+{
+	(void)stats;
+}
+
 static void on_lost(void *owner, const char *sentence)
 {
 	assert(!link_is_open(&guest.link));
@@ -58,6 +63,7 @@ static const struct guest_calls calls = {
 	.output = on_output,
 	.exited = on_exited,
 	.warned = on_warned,
+	.stats = on_stats,
 	.lost = on_lost,
 };
 

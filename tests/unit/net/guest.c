@@ -152,6 +152,23 @@ const char *guest_failure(struct guest *guest)
 	return fail.text;
 }
 
+struct wire_net_stats guest_stats(struct guest *guest)
+{
+	uint8_t ask[WIRE_HEAD_BYTES];
+	struct wire_net_stats stats;
+	struct wire_frame frame;
+
+	wire_frame_head(ask, WIRE_STATS_ASK, 0, 0);
+	assert_int_equal(fd_write_all_until(guest->control_fd, ask, sizeof(ask),
+					    clock_monotonic_ms() + GUEST_TIMEOUT_MS),
+			 0);
+	frame = guest_message(guest);
+	assert_int_equal(frame.type, WIRE_NET_STATS);
+	assert_int_equal(wire_unpack(&wire_net_stats_message, frame.payload, frame.length, &stats),
+			 0);
+	return stats;
+}
+
 void guest_send(struct guest *guest)
 {
 	uint8_t head[FRAMES_HEAD_BYTES];

@@ -51,6 +51,9 @@ struct wire_net_ready guest_ready(struct guest *guest);
 /* HELLO, then FAIL; the sentence lives until the next message. */
 const char *guest_failure(struct guest *guest);
 
+/* Asks for them and waits for the answer. */
+struct wire_net_stats guest_stats(struct guest *guest);
+
 void guest_send(struct guest *guest);
 
 /* The next frame, or NULL when none comes within the time. */

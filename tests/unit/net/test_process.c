@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "guest.h"
 
@@ -476,6 +477,7 @@ static void what_was_refused_is_counted(void **state)
 {
 	struct guest_tcp tcp;
 	struct wire_net_stats stats;
+	int64_t deadline_ms;
 
 	start(USER_NONE, "[]");
 	guest_ready(&guest);
@@ -483,17 +485,53 @@ static void what_was_refused_is_counted(void **state)
 		assert_int_equal(guest_connect(&guest, "203.0.113.5", 80, &tcp), -ECONNREFUSED);
 	craft_udp(&guest.out, "255.255.255.255", 68, 67, "x", 1);
 	guest_send(&guest);
+	deadline_ms = clock_monotonic_ms() + GUEST_TIMEOUT_MS;
 	do {
-		struct wire_frame frame = guest_message(&guest);
-
-		assert_int_equal(frame.type, WIRE_NET_STATS);
-		assert_int_equal(wire_unpack(&wire_net_stats_message, frame.payload, frame.length,
-					     &stats),
-				 0);
-	} while (stats.sent_frames < 4);
+		stats = guest_stats(&guest);
+	} while (stats.sent_frames < 4 && clock_left_ms(deadline_ms) > 0);
 	assert_int_equal(stats.refused_flows, 3);
 	assert_int_equal(stats.dropped_frames, 1);
 	assert_int_equal(stats.received_frames, 3);
+}
+
+static bool ends_with_status_0(void)
+{
+	int status = guest_wait(&guest);
+
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void say_to_krun_net(const void *data, size_t length)
+{
+	assert_int_equal(fd_write_all_until(guest.control_fd, data, length,
+					    clock_monotonic_ms() + GUEST_TIMEOUT_MS),
+			 0);
+}
+
+static void a_question_may_come_in_pieces_and_behind_what_is_not_known(void **state)
+{
+	static const char text[] = "more than it knows";
+	uint8_t head[WIRE_HEAD_BYTES];
+
+	start(USER_NONE, "[]");
+	guest_ready(&guest);
+	wire_frame_head(head, (enum wire_type)0x7f, 0, sizeof(text));
+	say_to_krun_net(head, 3);
+	say_to_krun_net(head + 3, sizeof(head) - 3);
+	say_to_krun_net(text, sizeof(text));
+	assert_int_equal(guest_stats(&guest).sent_frames, 0);
+	assert_int_equal(guest_stats(&guest).sent_frames, 0);
+}
+
+static void a_supervisor_that_speaks_nonsense_ends_it(void **state)
+{
+	uint8_t nonsense[64];
+
+	start(USER_NONE, "[]");
+	guest_ready(&guest);
+	memset(nonsense, 0xff, sizeof(nonsense));
+	say_to_krun_net(nonsense, sizeof(nonsense));
+	assert_true(ends_with_status_0());
 }
 
 static void it_runs_in_a_sandbox(void **state)
@@ -531,6 +569,8 @@ int main(void)
 		T(much_data_arrives_whole),
 		T(a_flood_does_not_grow_it),
 		T(what_was_refused_is_counted),
+		T(a_question_may_come_in_pieces_and_behind_what_is_not_known),
+		T(a_supervisor_that_speaks_nonsense_ends_it),
 		T(it_runs_in_a_sandbox),
 	};
 

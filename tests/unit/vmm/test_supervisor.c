@@ -476,6 +476,66 @@ static void a_session_in_the_end_of_its_machine_ends(void **state)
 	assert_gone();
 }
 
+static void ask_stats(struct rig_connection *manager)
+{
+	rig_send_data(manager, WIRE_STATS_ASK, 0, NULL, 0);
+}
+
+static void await_stats(struct rig_connection *manager, struct wire_machine_stats *stats)
+{
+	do {
+		assert_true(rig_next(manager));
+	} while (manager->frame.type != WIRE_MACHINE_STATS);
+	assert_int_equal(wire_unpack(&wire_machine_stats_message, manager->frame.payload,
+				     manager->frame.length, stats),
+			 0);
+}
+
+static void what_it_uses_is_told_to_those_who_ask(void **state)
+{
+	_cleanup_free_ char *disk = rig_path(&rig, "disk"), *data = mem_zalloc(65536);
+	struct rig_connection managers[2];
+	struct wire_machine_stats stats;
+	struct machine_record record;
+
+	memset(data, 'x', 65536);
+	assert_int_equal(file_write_atomic(disk, data, 65536, 0600), 0);
+	run(&managers[0], "", SLEEP, &record);
+	rig_connect(&rig, &managers[1], WIRE_ROLE_MANAGER);
+	for (int turn = 0; turn < 3; turn++) {
+		for (int i = 0; i < 2; i++)
+			ask_stats(&managers[i]);
+		for (int i = 0; i < 2; i++) {
+			await_stats(&managers[i], &stats);
+			assert_true(stats.realtime_ns > (uint64_t)record.ready_at);
+			assert_true(stats.host_cpu_us > 0);
+			assert_true(stats.host_memory_bytes > 65536);
+			assert_true(stats.disk_bytes >= 65536);
+			assert_int_equal(stats.net.sent_frames, 0);
+		}
+	}
+	machine_record_done(&record);
+	rig_close(&managers[0]);
+	rig_close(&managers[1]);
+}
+
+static void a_guest_that_does_not_answer_is_left_out(void **state)
+{
+	struct rig_connection manager;
+	struct wire_machine_stats stats;
+	struct machine_record record;
+
+	run(&manager, "", SLEEP, &record);
+	assert_int_equal(kill(-record.vm.pid, SIGSTOP), 0);
+	ask_stats(&manager);
+	await_stats(&manager, &stats);
+	assert_int_equal(stats.guest.memory_total_bytes, 0);
+	assert_true(stats.host_memory_bytes > 0);
+	assert_int_equal(kill(-record.vm.pid, SIGCONT), 0);
+	machine_record_done(&record);
+	rig_close(&manager);
+}
+
 static void krun_net_that_cannot_be_run_fails_the_machine(void **state)
 {
 	struct machine_record record;
@@ -562,6 +622,8 @@ int main(void)
 		CASE(a_session_whose_client_goes_is_hung_up),
 		CASE(a_client_that_breaks_the_rules_loses_its_connection),
 		CASE(a_session_in_the_end_of_its_machine_ends),
+		CASE(what_it_uses_is_told_to_those_who_ask),
+		CASE(a_guest_that_does_not_answer_is_left_out),
 		CASE(krun_net_that_cannot_be_run_fails_the_machine),
 		CASE(krun_net_that_ends_at_once_fails_the_machine),
 		CASE(a_missing_vminit_fails_the_machine),
