@@ -45,6 +45,7 @@
 #define EXEC_OUTPUT_BYTES_MAX    (1 * MIB) /* of each stream; the rest is dropped and said */
 #define EXEC_TIMEOUT_S_USUAL     30
 #define EXEC_TIMEOUT_S_MAX       86400
+#define EXEC_WINDOW_MAX          65535 /* rows and columns of a terminal */
 #define EXEC_GRACE_MS            5000 /* between the SIGKILL of a timeout and giving up */
 #define STOP_TIMEOUT_S_MAX       3600
 #define IMAGE_NAME_BYTES_MAX     255

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One command in a running machine, to its end: a session on the machine's control socket. Output is
- * kept up to EXEC_OUTPUT_BYTES_MAX of each stream; what is more is taken and dropped, so the command
- * never hangs on us. Past its time limit it gets SIGKILL. Knows no HTTP.
+ * One command in a running machine, to its end. Output is kept up to EXEC_OUTPUT_BYTES_MAX of each
+ * stream; what is more is taken and dropped, so the command never hangs on us. Past its time limit it
+ * gets SIGKILL. Knows no HTTP.
  */
 #ifndef API_EXEC_H
 #define API_EXEC_H
@@ -12,17 +12,10 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "exec_spec.h"
 
 struct exec;
 struct machine;
-
-struct exec_spec {
-	char **cmd;           /* at least one */
-	char **env;           /* over the machine's */
-	char *workdir, *user; /* NULL: the machine's */
-	char *input;          /* NULL: none */
-	long long timeout_s;
-};
 
 struct exec_result {
 	int error; /* 0, or why there is no result: see `err` */

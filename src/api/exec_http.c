@@ -1,67 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <string.h>
 
-#include "base/json.h"
 #include "base/jsonw.h"
-#include "base/strv.h"
 #include "bounds.h"
 #include "exec.h"
 #include "find_http.h"
 #include "handlers.h"
 #include "machine.h"
 #include "request.h"
-#include "wire/signal.h"
-
-#define AT(member) offsetof(struct exec_spec, member)
-
-static const struct json_field fields[] = {
-	{"cmd", JSON_WANT_STRINGS, AT(cmd), .required = true, .max = LIMIT_ARGS},
-	{"env", JSON_WANT_MAP, AT(env), .max = LIMIT_ENV},
-	{"workdir", JSON_WANT_STRING, AT(workdir)},
-	{"user", JSON_WANT_STRING, AT(user)},
-	{"stdin", JSON_WANT_STRING, AT(input)},
-	{"timeout_s", JSON_WANT_INT, AT(timeout_s), .min = 1, .max = EXEC_TIMEOUT_S_MAX},
-	JSON_FIELD_END,
-};
-
-static void spec_done(struct exec_spec *spec)
-{
-	strv_free(spec->cmd);
-	strv_free(spec->env);
-	free(spec->workdir);
-	free(spec->user);
-	free(spec->input);
-}
-
-static void forget_empty(char **text)
-{
-	if (*text != NULL && **text == '\0') {
-		free(*text);
-		*text = NULL;
-	}
-}
-
-static int read_spec(const struct request *request, struct exec_spec *spec, struct err *err)
-{
-	_cleanup_json_ json_t *body = NULL;
-	int r = json_parse(request->body.data == NULL ? "" : request->body.data,
-			   request->body.length, &body, err);
-
-	if (r >= 0)
-		r = json_read(body, "", fields, spec, err);
-	if (r < 0)
-		return r;
-	if (spec->cmd[0] == NULL || spec->cmd[0][0] == '\0')
-		return err_set(err, EDOM, "cmd must name a program");
-	/* As in the machine's own configuration, an empty text is none. */
-	forget_empty(&spec->workdir);
-	forget_empty(&spec->user);
-	if (spec->workdir != NULL && spec->workdir[0] != '/')
-		return err_set(err, EDOM, "workdir must be an absolute path, not '%.64s'",
-			       spec->workdir);
-	return 0;
-}
 
 static void reply_result(struct request *request, const struct exec_result *result)
 {
@@ -108,7 +54,7 @@ static void on_gone(struct request *request)
 
 void exec_http_run(struct request *request)
 {
-	_cleanup_(spec_done) struct exec_spec spec = {.timeout_s = EXEC_TIMEOUT_S_USUAL};
+	_cleanup_(exec_spec_done) struct exec_spec spec = {.timeout_s = EXEC_TIMEOUT_S_USUAL};
 	struct machine *machine = find_machine(request);
 	struct exec *exec;
 	struct err err = {0};
@@ -116,7 +62,7 @@ void exec_http_run(struct request *request)
 
 	if (machine == NULL)
 		return;
-	r = read_spec(request, &spec, &err);
+	r = exec_spec_read(&spec, false, request->body.data, request->body.length, &err);
 	if (r >= 0)
 		r = exec_new(machine, &spec, on_end, request, &exec, &err);
 	if (r == -EUSERS) {

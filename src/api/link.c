@@ -11,6 +11,7 @@
 #include "bounds.h"
 #include "server.h"
 
+#define WRITES_MAX   64
 #define IN_BYTES_MAX (WIRE_FRAME_BYTES_MAX + HTTP_READ_BYTES)
 
 struct link {
@@ -70,6 +71,11 @@ static void on_written(uv_write_t *write, int status)
 		link_close(link, status);
 	else if (link->writes == 0 && link->calls != NULL && link->calls->on_drained != NULL)
 		link->calls->on_drained(link->user);
+}
+
+bool link_has_room(const struct link *link)
+{
+	return link->writes < WRITES_MAX;
 }
 
 /* Takes the output. What is sent before the connection stands is queued by libuv. */

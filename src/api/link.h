@@ -10,6 +10,7 @@
 #ifndef API_LINK_H
 #define API_LINK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/macro.h"
@@ -33,6 +34,9 @@ struct link_calls {
 int link_new(struct server *server, const char *path, enum wire_role role,
 	     const struct link_calls *calls, void *user, struct link **ret_link) _must_check_;
 void link_free(struct link *link);
+
+/* False: what is sent piles up; `on_drained` comes. */
+bool link_has_room(const struct link *link);
 
 /* `message` may be NULL for an empty frame. A message that does not fit: -EMSGSIZE. */
 int link_send(struct link *link, enum wire_type type, uint8_t stream,
