@@ -34,20 +34,25 @@ def server_options():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory, image_archive, server_options):
-    # A socket's path is short.
+def run_directory():
+    """A directory for sockets, whose paths are short."""
     run = Path(tempfile.mkdtemp(prefix="k-"))
-    host = Server(tmp_path_factory.mktemp("server"), run, server_options)
+    yield run
+    shutil.rmtree(run, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, image_archive, run_directory, server_options):
+    host = Server(tmp_path_factory.mktemp("server"), run_directory, server_options)
     try:
         host.start()
         host.krunctl("import", image_archive)
         yield host
         host.assert_clean()
         assert host.end() == 0, "krun-api did not end well"
-        assert host.names(run) == []
+        assert host.names(run_directory) == []
     finally:
         host.kill_all()
-        shutil.rmtree(run, ignore_errors=True)
 
 
 _count = itertools.count(1)

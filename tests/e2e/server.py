@@ -45,10 +45,6 @@ def is_running(pid):
     return status != "Z"
 
 
-# A rootless podman keeps its namespaces with a process that outlives it.
-KEPT_BY_BUILDERS = ("catatonit", "podman pause")
-
-
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
         super().__init__("localhost", timeout=timeout)
@@ -181,7 +177,7 @@ class Server:
         assert self.names(self.state / "machines") == []
         assert self.names(self.state / "tmp") == []
         assert self.names(self.run_dir) == ["api.sock"]
-        left = [name for pid, name in self.processes() if pid != self.process.pid and name not in KEPT_BY_BUILDERS]
+        left = [name for pid, name in self.processes() if pid != self.process.pid]
         assert left == [], f"processes are left: {left}"
 
     def diagnosis(self):
