@@ -81,6 +81,15 @@ bool child_reap(struct child *child)
 	return true;
 }
 
+bool child_continued(const struct child *child)
+{
+	siginfo_t info = {.si_pid = 0};
+
+	return child->running &&
+	       waitid(P_PID, (id_t)child->id.pid, &info, WCONTINUED | WNOHANG) == 0 &&
+	       info.si_pid == child->id.pid;
+}
+
 void child_kill(struct child *child, int sig)
 {
 	if (child->running)

@@ -29,6 +29,9 @@ int child_start(struct child *child, const struct spawn *spawn, const struct buf
 /* Reaps it if it has ended. True when that happened now. */
 bool child_reap(struct child *child);
 
+/* Was it stopped (SIGSTOP) and goes on now? Asked at SIGCHLD; true once for each time. */
+bool child_continued(const struct child *child);
+
 void child_kill(struct child *child, int sig);
 
 /* Waits until `deadline_ms`, kills it if it is still there then, and reaps it. */

@@ -7,7 +7,7 @@
 
 #include "base/fd.h"
 
-static const int handled[] = {SIGCHLD, SIGTERM, SIGINT};
+static const int handled[] = {SIGCHLD, SIGCONT, SIGTERM, SIGINT};
 
 /* The handler's end of the pipe; there is one set of handlers in a process. */
 static volatile sig_atomic_t write_fd = -1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals as events of the loop: a handler writes the signal's number into a pipe. SIGCHLD, SIGTERM
- * and SIGINT arrive there; SIGPIPE and SIGHUP are ignored. One per process.
+ * Signals as events of the loop: a handler writes the signal's number into a pipe. SIGCHLD, SIGCONT,
+ * SIGTERM and SIGINT arrive there; SIGPIPE and SIGHUP are ignored. One per process.
  */
 #ifndef VMM_SIGNALS_H
 #define VMM_SIGNALS_H

@@ -45,9 +45,6 @@
 #define FORCE_MS          10000
 #define FAREWELL_MS       2000
 #define OPEN_FILES_WANTED 4096
-/* The guest's clock is set when ours has jumped against the monotonic one (the host slept). */
-#define CLOCK_CHECK_MS 60000
-#define CLOCK_JUMP_NS  (250 * CLOCK_NS_PER_MS)
 
 static void say(struct buf *sentence, const char *text)
 {
@@ -160,8 +157,6 @@ static void become_running(struct supervisor *s)
 	s->record.ready_at = clock_realtime_ns();
 	s->record.boot_ms.ready = clock_monotonic_ms() - s->started_ms;
 	s->deadline_ms = INT64_MAX;
-	s->clock_check_ms = clock_monotonic_ms() + CLOCK_CHECK_MS;
-	s->clock_offset_ns = clock_realtime_ns() - clock_monotonic_us() * 1000;
 	move_to(s, MACHINE_STATE_RUNNING);
 }
 
@@ -370,32 +365,17 @@ static int64_t next_deadline(const struct supervisor *s)
 	int64_t deadline_ms = MIN(s->deadline_ms, s->net_deadline_ms);
 
 	deadline_ms = MIN(deadline_ms, s->log.flush_at_ms);
-	deadline_ms = MIN(deadline_ms, s->clock_check_ms);
+	deadline_ms = MIN(deadline_ms, s->wall_clock.check_at_ms);
 	deadline_ms = MIN(deadline_ms, s->stats.deadline_ms);
 	deadline_ms = MIN(deadline_ms, sessions_deadline(&s->sessions));
 	return MIN(deadline_ms, control_deadline(&s->control));
-}
-
-static void check_clock(struct supervisor *s)
-{
-	struct wire_clock clock = {.realtime_ns = (uint64_t)clock_realtime_ns()};
-	int64_t offset_ns = (int64_t)clock.realtime_ns - clock_monotonic_us() * 1000;
-	int64_t jump_ns = offset_ns - s->clock_offset_ns;
-
-	s->clock_check_ms = clock_monotonic_ms() + CLOCK_CHECK_MS;
-	if (jump_ns > -CLOCK_JUMP_NS && jump_ns < CLOCK_JUMP_NS)
-		return;
-	s->clock_offset_ns = offset_ns;
-	if (!s->exited)
-		(void)!guest_send(&s->guest, WIRE_CLOCK, &wire_clock_message, &clock);
 }
 
 static void look_at_clock(struct supervisor *s)
 {
 	int64_t now_ms = clock_monotonic_ms();
 
-	if (now_ms >= s->clock_check_ms)
-		check_clock(s);
+	wall_clock_expire(&s->wall_clock, now_ms);
 	log_writer_flush(&s->log, false);
 	tell_logged(s);
 	stats_expire(&s->stats, now_ms);
@@ -449,7 +429,6 @@ static void init(struct supervisor *s, const struct vmm_config *config,
 		.config_text = config_text,
 		.log = {.fd = -1, .flush_at_ms = INT64_MAX},
 		.started_ms = clock_monotonic_ms(),
-		.clock_check_ms = INT64_MAX,
 	};
 	s->deadline_ms = s->started_ms + config->ready_timeout_s * 1000;
 	buf_init(&s->failure, 2 * ERR_TEXT_BYTES_MAX);

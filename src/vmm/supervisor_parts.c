@@ -242,21 +242,49 @@ static const struct control_calls control_calls = {
 	.refuse_session = refuse_session,
 };
 
+/* Time. */
+
+/*
+ * The guest compares and sets its clock when it is wrong. Before HELLO it has not asked for the time
+ * yet, after EXITED it does not listen any more.
+ */
+static void tell_time(void *owner)
+{
+	struct supervisor *s = owner;
+	struct wire_clock clock = {.realtime_ns = (uint64_t)clock_realtime_ns()};
+
+	if (s->guest.hello && !s->exited)
+		(void)!guest_send(&s->guest, WIRE_CLOCK, &wire_clock_message, &clock);
+}
+
 /* Signals. */
+
+static void see_children(struct supervisor *s)
+{
+	(void)child_reap(&s->net.child); /* its end is seen on its connection */
+	if (child_reap(&s->vm.child))
+		supervisor_handle(s, EVENT_VM_ENDED);
+	else if (child_continued(&s->vm.child))
+		tell_time(s);
+}
 
 static void on_os_signal(void *owner, int sig)
 {
 	struct supervisor *s = owner;
 	struct wire_shutdown stop = {.timeout_ms = (uint32_t)s->config->stop.timeout_s * 1000};
 
-	if (sig != SIGCHLD) {
+	switch (sig) {
+	case SIGCHLD:
+		see_children(s);
+		break;
+	case SIGCONT: /* of this process: the VM process may have been stopped with it */
+		tell_time(s);
+		break;
+	default:
 		log_info("signal %d: stopping the machine", sig);
 		on_stop(s, &stop);
-		return;
+		break;
 	}
-	(void)child_reap(&s->net.child); /* its end is seen on its connection */
-	if (child_reap(&s->vm.child))
-		supervisor_handle(s, EVENT_VM_ENDED);
 }
 
 /* Starting. */
@@ -270,6 +298,7 @@ void parts_init(struct supervisor *s)
 	sessions_init(&s->sessions, &s->loop, &s->guest, control_detach_session);
 	control_init(&s->control, &s->loop, &s->sessions, &control_calls, s);
 	stats_init(&s->stats, &s->guest, &s->net, &s->vm, &s->control, s->config->disk_path);
+	wall_clock_open(&s->wall_clock, &s->loop, tell_time, s);
 	s->frames_fd = -1;
 	s->net_deadline_ms = INT64_MAX;
 }
@@ -282,6 +311,7 @@ void parts_done(struct supervisor *s)
 	guest_done(&s->guest);
 	net_done(&s->net);
 	vm_done(&s->vm);
+	wall_clock_close(&s->wall_clock);
 	signals_close(&s->signals);
 	fd_close(s->frames_fd);
 	loop_done(&s->loop);

@@ -18,6 +18,7 @@
 #include "signals.h"
 #include "stats.h"
 #include "vm.h"
+#include "wall_clock.h"
 
 enum event {
 	EVENT_NET_READY,
@@ -46,6 +47,7 @@ struct supervisor {
 
 	struct loop loop;
 	struct signals signals;
+	struct wall_clock wall_clock;
 	struct vm vm;
 	struct net net;
 	struct guest guest;
@@ -61,9 +63,8 @@ struct supervisor {
 		next_reason; /* why the VM process gave up, for the next backend; empty: it did not */
 	int frames_fd;       /* the VM's end of the network, until the VM process has it */
 	int64_t started_ms, entered_ms;
-	int64_t deadline_ms;     /* of the state; INT64_MAX: none */
-	int64_t net_deadline_ms; /* krun-net ended as if the VM process had: it must have, too */
-	int64_t clock_check_ms, clock_offset_ns;
+	int64_t deadline_ms;       /* of the state; INT64_MAX: none */
+	int64_t net_deadline_ms;   /* krun-net ended as if the VM process had: it must have, too */
 	struct wire_shutdown stop; /* asked for; sent when the guest is there */
 	struct machine_exit exit;
 	char *exit_reason;
