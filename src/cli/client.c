@@ -1,55 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client.h"
 
-#include <curl/curl.h>
+#include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "base/clock.h"
+#include "base/fd.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "dial.h"
+#include "http_response.h"
 
-#define CONNECT_TIMEOUT_MS     10000L
 #define ERROR_ANSWER_BYTES_MAX (64 * 1024)
 /* How much of an answer that is not ours is quoted. */
 #define QUOTE_BYTES_MAX 200
 #define PATH_BYTES_MAX  (1024 * 1024)
+#define HEAD_BYTES_MAX  (PATH_BYTES_MAX + 16 * 1024)
+/* A part of a body that source() gives, and what stands around it as a chunk. */
+#define PART_BYTES       (64 * 1024)
+#define CHUNK_HEAD_BYTES 8 /* "010000\r\n" */
+#define CHUNK_TAIL_BYTES 2
+#define RECEIVE_BYTES    (128 * 1024)
+#define WATCHED_FDS_MAX  16
 
 struct client {
 	struct endpoint endpoint;
-	CURLM *multi;
+	struct client_call *calls; /* newest first */
+	bool is_news;              /* a call is done and nobody has seen it yet */
 };
 
 struct client_call {
 	struct client *client;
-	CURL *easy;
-	struct curl_slist *headers;
-	struct client_request request; /* its strings are curl's copies by now */
+	struct client_call *next;
+	struct client_request request; /* its strings are not ours: used up by client_begin */
+	struct dial dial;
+	int fd;         /* -1: not connected (any more) */
+	struct buf out; /* what is to be sent */
+	size_t out_at;  /* of which that much was */
+	int64_t body_left;
+	bool body_given; /* all of the body is in `out` or was sent */
+	bool is_deaf;    /* the server takes no more */
+	struct http_response response;
 	struct buf answer;
+	int64_t deadline_ms, moved_at_ms;
 	int failed; /* negative errno out of source() or sink() */
 	bool done;
-	CURLcode result;
+	struct err err; /* of the transport; unset: the answer is whole */
 };
 
 int client_new(const struct endpoint *endpoint, struct client **ret_client, struct err *err)
 {
-	struct client *client;
+	struct client *client = mem_new(struct client);
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return err_set(err, ENOMEM, "libcurl could not be initialised");
-	client = mem_new(struct client);
-	client->endpoint.text = mem_strdup(endpoint->text);
-	client->endpoint.base_url = mem_strdup(endpoint->base_url);
-	client->endpoint.unix_path = mem_strdup_or_null(endpoint->unix_path);
-	client->endpoint.token = mem_strdup_or_null(endpoint->token);
-	client->endpoint.loopback = endpoint->loopback;
-	client->multi = curl_multi_init();
-	if (client->multi == NULL) {
-		client_free(client);
-		return err_set(err, ENOMEM, "libcurl could not be initialised");
-	}
+	endpoint_copy(endpoint, &client->endpoint);
 	*ret_client = client;
 	return 0;
 }
@@ -58,11 +69,9 @@ void client_free(struct client *client)
 {
 	if (client == NULL)
 		return;
-	if (client->multi != NULL)
-		curl_multi_cleanup(client->multi);
+	assert(client->calls == NULL);
 	endpoint_done(&client->endpoint);
 	free(client);
-	curl_global_cleanup();
 }
 
 const char *client_name(const struct client *client)
@@ -70,21 +79,48 @@ const char *client_name(const struct client *client)
 	return client->endpoint.text;
 }
 
-static long call_status(const struct client_call *call)
+const struct endpoint *client_endpoint(const struct client *client)
 {
-	long status = 0;
-
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
-	return status;
+	return &client->endpoint;
 }
 
-static size_t take_answer(char *data, size_t size, size_t count, void *user)
+/* ---- one call ---- */
+
+static void finish(struct client_call *call)
+{
+	call->done = true;
+	call->client->is_news = true;
+	call->fd = fd_close(call->fd);
+}
+
+static void fail_lost(struct client_call *call)
+{
+	err_set(&call->err, ECONNRESET, "%s went away in the middle of an answer",
+		client_name(call->client));
+	finish(call);
+}
+
+static void fail_late(struct client_call *call)
+{
+	err_set(&call->err, ETIME, "%s did not answer in time", client_name(call->client));
+	finish(call);
+}
+
+static void on_head(void *user, unsigned status)
 {
 	struct client_call *call = user;
-	size_t length = size * count;
+
+	/* A refusal: the rest of the body is of no use to anybody. */
+	if (status >= 400)
+		call->is_deaf = true;
+}
+
+static int on_body(void *user, const char *data, size_t length)
+{
+	struct client_call *call = user;
 	int r;
 
-	if (call_status(call) >= 400)
+	if (call->response.status >= 400)
 		r = call->answer.length + length > ERROR_ANSWER_BYTES_MAX
 			    ? 0
 			    : buf_append(&call->answer, data, length);
@@ -92,169 +128,336 @@ static size_t take_answer(char *data, size_t size, size_t count, void *user)
 		r = call->request.sink(call->request.user, data, length);
 	else
 		r = buf_append(&call->answer, data, length);
-	if (r < 0) {
+	if (r < 0)
 		call->failed = r;
+	return r;
+}
+
+static const struct http_response_events response_events = {
+	.on_head = on_head,
+	.on_body = on_body,
+};
+
+/* ---- sending ---- */
+
+/* Asked also at the end of a known length: what the source does at the end of its file counts. */
+static ssize_t ask_source(struct client_call *call, char *data)
+{
+	size_t want = PART_BYTES;
+	ssize_t n;
+
+	if (call->request.source_bytes >= 0)
+		want = MAX((size_t)MIN((int64_t)want, call->body_left), 1U);
+	n = call->request.source(call->request.user, data, want);
+	if (n < 0)
+		call->failed = (int)n;
+	if (n < 0 || call->request.source_bytes < 0)
+		return n;
+	if (n > call->body_left || (n == 0 && call->body_left > 0))
+		return err_set(&call->err, EIO, "what is being sent has changed its length");
+	call->body_left -= n;
+	return n;
+}
+
+/* The next part of the body, as a chunk where its length was not said. */
+static int give_part(struct client_call *call)
+{
+	char head[24], *part;
+	ssize_t n;
+	int r;
+
+	buf_clear(&call->out);
+	r = buf_reserve(&call->out, CHUNK_HEAD_BYTES + PART_BYTES + CHUNK_TAIL_BYTES, &part);
+	assert(r == 0);
+	n = ask_source(call, part + CHUNK_HEAD_BYTES);
+	if (n < 0)
+		return (int)n;
+	call->body_given = n == 0;
+	if (call->request.source_bytes >= 0) {
+		call->out_at = CHUNK_HEAD_BYTES;
+		buf_commit(&call->out, CHUNK_HEAD_BYTES + (size_t)n);
 		return 0;
 	}
-	return length;
+	snprintf(head, sizeof(head), "%06zx\r\n", (size_t)n);
+	memcpy(part, head, CHUNK_HEAD_BYTES);
+	memcpy(part + CHUNK_HEAD_BYTES + n, "\r\n", CHUNK_TAIL_BYTES);
+	call->out_at = 0;
+	buf_commit(&call->out, CHUNK_HEAD_BYTES + (size_t)n + CHUNK_TAIL_BYTES);
+	return 0;
 }
 
-static size_t give_body(char *data, size_t size, size_t count, void *user)
+static bool has_output(const struct client_call *call)
 {
-	struct client_call *call = user;
-	ssize_t n = call->request.source(call->request.user, data, size * count);
+	return call->out_at < call->out.length;
+}
 
+static void send_some(struct client_call *call)
+{
+	ssize_t n;
+
+	if (!has_output(call) && give_part(call) < 0) {
+		finish(call);
+		return;
+	}
+	if (!has_output(call))
+		return;
+	n = dial_send(call->fd, call->out.data + call->out_at, call->out.length - call->out_at);
+	if (n == -EAGAIN || n == -EINTR)
+		return;
 	if (n < 0) {
-		call->failed = (int)n;
-		return CURL_READFUNC_ABORT;
+		/* It may have said why before it closed. */
+		call->is_deaf = true;
+		return;
 	}
-	return (size_t)n;
+	call->out_at += (size_t)n;
+	call->moved_at_ms = clock_monotonic_ms();
 }
 
-static void add_header(struct client_call *call, const char *name, const char *value)
+/* ---- receiving ---- */
+
+static void end_of_answer(struct client_call *call, int r)
 {
-	_cleanup_free_ char *line = mem_printf("%s: %s", name, value);
-	struct curl_slist *longer = curl_slist_append(call->headers, line);
+	const char *name = client_name(call->client);
 
-	if (longer != NULL)
-		call->headers = longer;
+	if (r == HTTP_RESPONSE_COMPLETE) {
+		finish(call);
+	} else if (call->failed < 0) {
+		finish(call);
+	} else if (r == -ECONNRESET) {
+		fail_lost(call);
+	} else {
+		err_set(&call->err, EIO, "what answers at %s does not speak HTTP/1.1%s", name,
+			r == -E2BIG ? ": its headers are too long" : "");
+		finish(call);
+	}
 }
 
-static void set_headers(struct client_call *call)
+static void receive_some(struct client_call *call)
+{
+	char data[RECEIVE_BYTES];
+	size_t used;
+	ssize_t n;
+	int r;
+
+	n = recv(call->fd, data, sizeof(data), 0);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	if (n < 0) {
+		fail_lost(call);
+		return;
+	}
+	if (n == 0) {
+		end_of_answer(call, http_response_end(&call->response));
+		return;
+	}
+	call->moved_at_ms = clock_monotonic_ms();
+	r = http_response_feed(&call->response, data, (size_t)n, &used);
+	if (r != HTTP_RESPONSE_MORE)
+		end_of_answer(call, r);
+}
+
+/* ---- beginning ---- */
+
+static int write_head(struct client_call *call)
 {
 	const struct client_request *request = &call->request;
-	const char *token = call->client->endpoint.token;
-
-	add_header(call, "Accept", request->accept != NULL ? request->accept : "application/json");
-	if (token != NULL) {
-		_cleanup_free_ char *bearer = mem_printf("Bearer %s", token);
-
-		add_header(call, "Authorization", bearer);
-	}
-	if (request->body != NULL)
-		add_header(call, "Content-Type", "application/json");
-	else if (request->source != NULL)
-		add_header(call, "Content-Type", "application/x-tar");
-	else
-		call->headers = curl_slist_append(call->headers, "Content-Type:");
-	/* No second of waiting for permission to send. */
-	call->headers = curl_slist_append(call->headers, "Expect:");
-	curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
-}
-
-static void set_body(struct client_call *call)
-{
-	const struct client_request *request = &call->request;
-	CURL *easy = call->easy;
-
-	if (request->source != NULL) {
-		curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
-		curl_easy_setopt(easy, CURLOPT_READDATA, call);
-		if (request->source_bytes >= 0)
-			curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE,
-					 (curl_off_t)request->source_bytes);
-	} else if (request->body != NULL) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-				 (curl_off_t)request->body_length);
-		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body);
-	} else if (strcmp(request->method, "POST") == 0) {
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
-		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, "");
-	}
-	if (strcmp(request->method, "GET") != 0)
-		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-}
-
-static void set_where(struct client_call *call)
-{
 	const struct endpoint *endpoint = &call->client->endpoint;
-	_cleanup_free_ char *url = mem_printf("%s%s", endpoint->base_url, call->request.path);
-	CURL *easy = call->easy;
+	struct buf *out = &call->out;
+	int r;
 
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	if (endpoint->unix_path != NULL)
-		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, endpoint->unix_path);
-	/* A proxy in the environment is for the world, not for this machine. */
-	if (endpoint->unix_path != NULL || endpoint->loopback)
-		curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	r = buf_printf(out,
+		       "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: krunctl/%s\r\nAccept: %s\r\n"
+		       "Connection: close\r\n",
+		       request->method, request->path, endpoint->authority, VERSION,
+		       request->accept != NULL ? request->accept : "application/json");
+	if (r >= 0 && endpoint->token != NULL)
+		r = buf_printf(out, "Authorization: Bearer %s\r\n", endpoint->token);
+	if (r >= 0 && request->body != NULL)
+		r = buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+			       request->body_length);
+	else if (r >= 0 && request->source != NULL && request->source_bytes >= 0)
+		r = buf_printf(out, "Content-Type: application/x-tar\r\nContent-Length: %lld\r\n",
+			       (long long)request->source_bytes);
+	else if (r >= 0 && request->source != NULL)
+		r = buf_append_string(out, "Content-Type: application/x-tar\r\n"
+					   "Transfer-Encoding: chunked\r\n");
+	else if (r >= 0 && strcmp(request->method, "GET") != 0)
+		r = buf_append_string(out, "Content-Length: 0\r\n");
+	if (r >= 0)
+		r = buf_append_string(out, "\r\n");
+	if (r >= 0 && request->body != NULL)
+		r = buf_append(out, request->body, request->body_length);
+	return r;
 }
 
-static void set_limits(struct client_call *call)
+static int begin(struct client_call *call, struct err *err)
 {
 	const struct client_request *request = &call->request;
-	long timeout_ms = request->timeout_ms == 0 ? CLIENT_TIMEOUT_MS : (long)request->timeout_ms;
+	int64_t timeout_ms = request->timeout_ms == 0 ? CLIENT_TIMEOUT_MS : request->timeout_ms;
 
-	curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	if (timeout_ms > 0)
-		curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, timeout_ms);
-	if (request->idle_s > 0) {
-		curl_easy_setopt(call->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(call->easy, CURLOPT_LOW_SPEED_TIME, (long)request->idle_s);
-	}
-	curl_easy_setopt(call->easy, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
+	call->moved_at_ms = clock_monotonic_ms();
+	call->deadline_ms = timeout_ms < 0 ? INT64_MAX : call->moved_at_ms + timeout_ms;
+	call->body_left = request->source_bytes;
+	call->body_given = request->source == NULL;
+	http_response_init(&call->response, &response_events, call);
+	buf_init(&call->answer, CLIENT_ANSWER_BYTES_MAX);
+	buf_init(&call->out, HEAD_BYTES_MAX + request->body_length);
+	if (write_head(call) < 0)
+		return err_set(err, E2BIG, "the request is too long");
+	/* A server that is not there is a failed call, not a call that cannot be made. */
+	if (dial_begin(&call->dial, &call->client->endpoint, &call->err) < 0)
+		finish(call);
+	return 0;
+}
+
+static void step_dial(struct client_call *call)
+{
+	int r = dial_step(&call->dial, &call->fd, &call->err);
+
+	if (r == 0)
+		return;
+	dial_done(&call->dial);
+	if (r < 0)
+		finish(call);
+	else
+		send_some(call);
+}
+
+static void free_call(struct client_call *call)
+{
+	struct client_call **link = &call->client->calls;
+
+	while (*link != NULL && *link != call)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = call->next;
+	dial_done(&call->dial);
+	fd_close(call->fd);
+	buf_done(&call->out);
+	buf_done(&call->answer);
+	free(call);
 }
 
 int client_begin(struct client *client, const struct client_request *request,
 		 struct client_call **ret_call, struct err *err)
 {
 	struct client_call *call = mem_new(struct client_call);
+	int r;
 
 	call->client = client;
 	call->request = *request;
-	buf_init(&call->answer, CLIENT_ANSWER_BYTES_MAX);
-	call->easy = curl_easy_init();
-	if (call->easy == NULL) {
-		buf_done(&call->answer);
-		free(call);
-		return err_set(err, ENOMEM, "libcurl could not be initialised");
+	call->fd = call->dial.fd = -1;
+	r = begin(call, err);
+	if (r < 0) {
+		free_call(call);
+		return r;
 	}
-	curl_easy_setopt(call->easy, CURLOPT_USERAGENT, "krunctl/" VERSION);
-	curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, take_answer);
-	curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
-	curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
-	set_where(call);
-	set_body(call);
-	set_headers(call);
-	set_limits(call);
-	curl_multi_add_handle(client->multi, call->easy);
+	call->next = client->calls;
+	client->calls = call;
+	/* A unix socket is there at once. */
+	if (!call->done)
+		step_dial(call);
 	*ret_call = call;
 	return 0;
 }
 
-static void note_ended(struct client *client)
+/* ---- all calls ---- */
+
+/* What a call waits for: its connection, and its source where that can be waited for. */
+struct watch {
+	struct pollfd fds[WATCHED_FDS_MAX];
+	nfds_t count;
+	int timeout_ms;
+};
+
+static void watch_fd(struct watch *watch, int fd, int events)
 {
-	CURLMsg *message;
-	int left;
+	assert(watch->count < WATCHED_FDS_MAX);
+	watch->fds[watch->count++] = (struct pollfd){.fd = fd, .events = (short)events};
+}
 
-	while ((message = curl_multi_info_read(client->multi, &left)) != NULL) {
-		struct client_call *call = NULL;
-
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
-		call->result = message->data.result;
-		call->done = true;
+static int revents_of(const struct watch *watch, int fd)
+{
+	for (nfds_t i = 0; fd >= 0 && i < watch->count; i++) {
+		if (watch->fds[i].fd == fd)
+			return watch->fds[i].revents;
 	}
+	return 0;
+}
+
+static bool wants_source(const struct client_call *call)
+{
+	return call->fd >= 0 && !call->is_deaf && !has_output(call) && !call->body_given;
+}
+
+static int64_t give_up_at_ms(const struct client_call *call)
+{
+	int64_t idle_until_ms = call->request.idle_s > 0
+					? call->moved_at_ms + call->request.idle_s * 1000
+					: INT64_MAX;
+
+	return MIN(call->deadline_ms, idle_until_ms);
+}
+
+static void watch_call(struct watch *watch, const struct client_call *call)
+{
+	bool waits_for_source = wants_source(call) && call->request.source_fd > 0;
+	bool sends = !call->is_deaf && (has_output(call) || wants_source(call));
+	int64_t give_up_ms = give_up_at_ms(call);
+
+	if (call->done)
+		return;
+	if (give_up_ms != INT64_MAX)
+		watch->timeout_ms = MIN(watch->timeout_ms, clock_left_ms(give_up_ms));
+	if (call->fd < 0) {
+		watch->timeout_ms = MIN(watch->timeout_ms, DIAL_STEP_MS);
+		watch_fd(watch, call->dial.fd, POLLOUT);
+		return;
+	}
+	watch_fd(watch, call->fd, sends && !waits_for_source ? POLLIN | POLLOUT : POLLIN);
+	if (waits_for_source)
+		watch_fd(watch, call->request.source_fd, POLLIN);
+}
+
+static void step_call(const struct watch *watch, struct client_call *call)
+{
+	int revents = revents_of(watch, call->fd);
+
+	if (call->done)
+		return;
+	if (call->fd < 0) {
+		step_dial(call);
+	} else {
+		if ((revents & (POLLIN | POLLHUP | POLLERR)) != 0)
+			receive_some(call);
+		if (!call->done && !call->is_deaf &&
+		    ((revents & POLLOUT) != 0 ||
+		     (wants_source(call) && revents_of(watch, call->request.source_fd) != 0)))
+			send_some(call);
+	}
+	if (!call->done && clock_monotonic_ms() >= give_up_at_ms(call))
+		fail_late(call);
 }
 
 int client_step(struct client *client, int fd, int timeout_ms, struct err *err)
 {
-	struct curl_waitfd extra = {.fd = fd, .events = CURL_WAIT_POLLIN};
-	CURLMcode code;
-	int running;
+	struct watch watch = {
+		.timeout_ms = client->is_news  ? 0
+			      : timeout_ms < 0 ? INT_MAX
+					       : timeout_ms,
+	};
 
-	code = curl_multi_perform(client->multi, &running);
-	note_ended(client);
-	/* What has just ended is for the caller to see before any wait. */
-	if (code == CURLM_OK && running > 0)
-		code = curl_multi_poll(client->multi, &extra, fd >= 0 ? 1 : 0, timeout_ms, NULL);
-	if (code != CURLM_OK)
-		return err_set(err, EIO, "talking to %s: %s", client_name(client),
-			       curl_multi_strerror(code));
+	for (struct client_call *call = client->calls; call != NULL; call = call->next)
+		watch_call(&watch, call);
+	if (fd >= 0)
+		watch_fd(&watch, fd, POLLIN);
+	client->is_news = false;
+	if (poll(watch.fds, watch.count, watch.timeout_ms) < 0 && errno != EINTR)
+		return err_set_errno(err, errno, "waiting for %s", client_name(client));
+	for (struct client_call *call = client->calls; call != NULL; call = call->next)
+		step_call(&watch, call);
+	/* What has just ended is for the caller to see before any wait, and that is now. */
+	client->is_news = false;
 	return 0;
 }
 
@@ -302,48 +505,9 @@ static int fail_status(const struct client_call *call, long status, struct err *
 	return err_set(err, status_errnum(status), "%s", sentence);
 }
 
-static int fail_connect(const struct client_call *call, struct err *err)
-{
-	const char *name = client_name(call->client);
-	long errnum = 0;
-
-	curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &errnum);
-	if (errnum == EACCES || errnum == EPERM)
-		return err_set(err, EACCES,
-			       "%s belongs to another user: only that user (or root) may use it",
-			       name);
-	return err_set(
-		err, ECONNREFUSED,
-		"no krun-api answers at %s: start it with 'krun-api', or say where it is with "
-		"--api or $KRUN_API",
-		name);
-}
-
-static int fail_transport(const struct client_call *call, struct err *err)
-{
-	const char *name = client_name(call->client);
-
-	switch (call->result) {
-	case CURLE_COULDNT_CONNECT:
-		return fail_connect(call, err);
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return err_set(err, ECONNREFUSED, "no host of that name: %s", name);
-	case CURLE_OPERATION_TIMEDOUT:
-		return err_set(err, ETIME, "%s did not answer in time", name);
-	case CURLE_GOT_NOTHING:
-	case CURLE_RECV_ERROR:
-	case CURLE_SEND_ERROR:
-	case CURLE_PARTIAL_FILE:
-		return err_set(err, ECONNRESET, "%s went away in the middle of an answer", name);
-	default:
-		return err_set(err, EIO, "talking to %s: %s", name,
-			       curl_easy_strerror(call->result));
-	}
-}
-
 static int outcome(struct client_call *call, struct buf *ret_answer, struct err *err)
 {
-	long status = call_status(call);
+	long status = call->response.status;
 
 	if (!call->done)
 		return err_set(err, ECANCELED, "broken off");
@@ -355,8 +519,8 @@ static int outcome(struct client_call *call, struct buf *ret_answer, struct err 
 	/* An early refusal of an upload counts, even where the rest could not be sent. */
 	if (status >= 400)
 		return fail_status(call, status, err);
-	if (call->result != CURLE_OK)
-		return fail_transport(call, err);
+	if (call->err.errnum != 0)
+		return err_set(err, call->err.errnum, "%s", call->err.text);
 	if (status < 200 || status >= 300)
 		return fail_status(call, status, err);
 	if (ret_answer != NULL) {
@@ -373,11 +537,7 @@ int client_end(struct client_call *call, struct buf *ret_answer, struct err *err
 	if (call == NULL)
 		return 0;
 	r = outcome(call, ret_answer, err);
-	curl_multi_remove_handle(call->client->multi, call->easy);
-	curl_easy_cleanup(call->easy);
-	curl_slist_free_all(call->headers);
-	buf_done(&call->answer);
-	free(call);
+	free_call(call);
 	return r;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one HTTP client: requests to krun-api over its unix socket or TCP. Nothing else includes curl.
+ * The one HTTP client: requests to krun-api over its unix socket or plain TCP, a connection each.
  *
  * A call that is answered with a status of 400 or more is an error whose sentence is the server's
  * own; the errno tells the kind: ENOENT 404, EBUSY 409, ETIMEDOUT 408, EACCES 401 and 403, EINVAL
@@ -40,7 +40,8 @@ struct client_request {
 	 * break off so that the server sees an unfinished request.
 	 */
 	ssize_t (*source)(void *user, char *data, size_t length);
-	int64_t source_bytes; /* -1: not known */
+	int64_t source_bytes; /* -1: not known; fewer than that many is an error */
+	int source_fd;        /* > 0: source() is called only when that descriptor is readable */
 
 	/* Called with each part of a good answer; NULL: the answer is collected. Negative: break off. */
 	int (*sink)(void *user, const char *data, size_t length);
@@ -58,6 +59,8 @@ void client_free(struct client *client);
 
 /* What messages call the server. */
 const char *client_name(const struct client *client);
+/* Whom it asks; lives as long as the client. */
+const struct endpoint *client_endpoint(const struct client *client);
 
 /* One call from begin to end. `ret_answer`, which may be NULL, is what was collected. */
 int client_do(struct client *client, const struct client_request *request, struct buf *ret_answer,

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/opt.h"
 
 #define TOKEN_BYTES_MAX 4096
 
@@ -31,13 +32,30 @@ static int parse_unix(struct endpoint *endpoint, const char *path, struct err *e
 		return err_set(err, EINVAL, "the path of a socket has at most %d bytes: %s",
 			       FD_UNIX_PATH_BYTES_MAX - 1, path);
 	endpoint->unix_path = mem_strdup(path);
-	endpoint->base_url = mem_strdup("http://localhost");
+	endpoint->authority = mem_strdup("localhost");
 	return 0;
 }
 
-static int parse_tcp(struct endpoint *endpoint, const char *url, size_t scheme, struct err *err)
+/* Behind the host: nothing, or ':' and a port. */
+static int parse_port(struct endpoint *endpoint, const char *text, size_t length, struct err *err)
 {
-	const char *host = url + scheme;
+	_cleanup_free_ char *port = mem_printf("%.*s", (int)length, text);
+	long long number;
+
+	if (length == 0) {
+		endpoint->port = mem_strdup("80");
+		return 0;
+	}
+	if (port[0] != ':' || opt_parse_int(port + 1, 1, 65535, &number) < 0)
+		return err_set(err, EINVAL, "a port is a number from 1 to 65535: %s",
+			       endpoint->text);
+	endpoint->port = mem_printf("%lld", number);
+	return 0;
+}
+
+static int parse_tcp(struct endpoint *endpoint, const char *host, struct err *err)
+{
+	const char *url = endpoint->text;
 	size_t length = strcspn(host, "/");
 	size_t host_length;
 
@@ -52,21 +70,25 @@ static int parse_tcp(struct endpoint *endpoint, const char *url, size_t scheme, 
 	if (host_length == 0 || host_length > length)
 		return err_set(err, EINVAL, "there is no host in %s", url);
 	endpoint->loopback = is_loopback_host(host, host_length);
-	endpoint->base_url = mem_printf("%.*s", (int)(scheme + length), url);
-	return 0;
+	endpoint->authority = mem_printf("%.*s", (int)length, host);
+	endpoint->host = host[0] == '[' ? mem_printf("%.*s", (int)host_length - 2, host + 1)
+					: mem_printf("%.*s", (int)host_length, host);
+	return parse_port(endpoint, host + host_length, length - host_length, err);
 }
 
 int endpoint_parse(struct endpoint *endpoint, const char *url, struct err *err)
 {
-	static const char *const schemes[] = {"http://", "https://"};
-
 	*endpoint = (struct endpoint){.text = mem_strdup(url)};
 	if (strncmp(url, "unix://", 7) == 0)
-		return parse_unix(endpoint, url + 7, err);
-	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
-		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0)
-			return parse_tcp(endpoint, url, strlen(schemes[i]), err);
-	}
+		return parse_unix(endpoint, endpoint->text + 7, err);
+	if (strncmp(url, "http://", 7) == 0)
+		return parse_tcp(endpoint, endpoint->text + 7, err);
+	if (strncmp(url, "https://", 8) == 0)
+		return err_set(err, EINVAL,
+			       "krun-api does not speak TLS, so %s cannot be it: forward a port or "
+			       "its socket by ssh ('ssh -N -L 8080:localhost:8080 HOST') and say "
+			       "http://localhost:8080",
+			       url);
 	return err_set(err, EINVAL,
 		       "the address of krun-api is http://HOST:PORT or unix:///PATH, not '%s'",
 		       url);
@@ -138,10 +160,25 @@ int endpoint_find(struct endpoint *endpoint, const char *url, const char *token_
 	return find_token(endpoint, token_file, err);
 }
 
+void endpoint_copy(const struct endpoint *endpoint, struct endpoint *ret_copy)
+{
+	*ret_copy = (struct endpoint){
+		.text = mem_strdup(endpoint->text),
+		.authority = mem_strdup(endpoint->authority),
+		.host = mem_strdup_or_null(endpoint->host),
+		.port = mem_strdup_or_null(endpoint->port),
+		.unix_path = mem_strdup_or_null(endpoint->unix_path),
+		.token = mem_strdup_or_null(endpoint->token),
+		.loopback = endpoint->loopback,
+	};
+}
+
 void endpoint_done(struct endpoint *endpoint)
 {
 	free(endpoint->text);
-	free(endpoint->base_url);
+	free(endpoint->authority);
+	free(endpoint->host);
+	free(endpoint->port);
 	free(endpoint->unix_path);
 	free(endpoint->token);
 	*endpoint = (struct endpoint){0};

@@ -2,7 +2,7 @@
 /*
  * Where krun-api listens and what opens it.
  *
- *	unix:///run/user/1000/krun-api/api.sock      http://localhost:8080      https://host
+ *	unix:///run/user/1000/krun-api/api.sock      http://localhost:8080
  *
  * Which one is asked: --api, else $KRUN_API, else the unix socket that the same user's krun-api
  * makes when it is told nothing. The token: --token-file, else $KRUN_TOKEN, else, for this machine's
@@ -18,7 +18,9 @@
 
 struct endpoint {
 	char *text;      /* as given, for messages */
-	char *base_url;  /* "http://localhost:8080", no final slash */
+	char *authority; /* "[::1]:8080", for the Host header */
+	char *host;      /* "::1" */
+	char *port;      /* "8080"; "80" where none was given */
 	char *unix_path; /* NULL: TCP */
 	char *token;     /* NULL: none */
 	bool loopback;   /* TCP to this machine */
@@ -31,6 +33,8 @@ int endpoint_parse(struct endpoint *endpoint, const char *url, struct err *err) 
 int endpoint_find(struct endpoint *endpoint, const char *url, const char *token_file,
 		  struct err *err) _must_check_;
 
+/* Of one that was read without an error. */
+void endpoint_copy(const struct endpoint *endpoint, struct endpoint *ret_copy);
 void endpoint_done(struct endpoint *endpoint);
 
 #endif

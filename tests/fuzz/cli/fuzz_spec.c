@@ -43,7 +43,7 @@ static void check_endpoint(const char *text)
 	struct endpoint endpoint;
 
 	if (endpoint_parse(&endpoint, text, NULL) == 0 &&
-	    (endpoint.base_url == NULL || strpbrk(endpoint.base_url, " \r\n@?#") != NULL))
+	    (endpoint.authority == NULL || strpbrk(endpoint.authority, " \r\n@?#") != NULL))
 		abort();
 	endpoint_done(&endpoint);
 }

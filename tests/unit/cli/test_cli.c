@@ -53,28 +53,35 @@ static char *write_file(const char *name, const void *data, size_t length)
 static void endpoints_are_read(void **state)
 {
 	static const struct {
-		const char *url, *base_url, *unix_path;
+		const char *url, *authority, *host, *port, *unix_path;
 		bool loopback;
 	} good[] = {
-		{"unix:///run/a.sock", "http://localhost", "/run/a.sock", false},
-		{"http://localhost:8080", "http://localhost:8080", NULL, true},
-		{"http://LOCALHOST:8080/", "http://LOCALHOST:8080", NULL, true},
-		{"http://127.0.0.1:80", "http://127.0.0.1:80", NULL, true},
-		{"http://127.9.8.7", "http://127.9.8.7", NULL, true},
-		{"http://[::1]:8080", "http://[::1]:8080", NULL, true},
-		{"http://[2001:db8::1]:8080", "http://[2001:db8::1]:8080", NULL, false},
-		{"https://krun.example.org", "https://krun.example.org", NULL, false},
+		{"unix:///run/a.sock", "localhost", NULL, NULL, "/run/a.sock", false},
+		{"http://localhost:8080", "localhost:8080", "localhost", "8080", NULL, true},
+		{"http://LOCALHOST:8080/", "LOCALHOST:8080", "LOCALHOST", "8080", NULL, true},
+		{"http://127.0.0.1:80", "127.0.0.1:80", "127.0.0.1", "80", NULL, true},
+		{"http://127.9.8.7", "127.9.8.7", "127.9.8.7", "80", NULL, true},
+		{"http://[::1]:8080", "[::1]:8080", "::1", "8080", NULL, true},
+		{"http://[2001:db8::1]:8080", "[2001:db8::1]:8080", "2001:db8::1", "8080", NULL,
+		 false},
 		/* Only looks like this machine: it must not be sent this user's token. */
-		{"http://127.example.org:8080", "http://127.example.org:8080", NULL, false},
-		{"http://localhost.example.org", "http://localhost.example.org", NULL, false},
-		{"http://127.0.0.1.example.org", "http://127.0.0.1.example.org", NULL, false},
+		{"http://127.example.org:8080", "127.example.org:8080", "127.example.org", "8080",
+		 NULL, false},
+		{"http://localhost.example.org", "localhost.example.org", "localhost.example.org",
+		 "80", NULL, false},
+		{"http://127.0.0.1.example.org", "127.0.0.1.example.org", "127.0.0.1.example.org",
+		 "80", NULL, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		struct endpoint endpoint;
 
 		assert_int_equal(endpoint_parse(&endpoint, good[i].url, NULL), 0);
-		assert_string_equal(endpoint.base_url, good[i].base_url);
+		assert_string_equal(endpoint.authority, good[i].authority);
+		if (good[i].host != NULL) {
+			assert_string_equal(endpoint.host, good[i].host);
+			assert_string_equal(endpoint.port, good[i].port);
+		}
 		if (good[i].unix_path != NULL)
 			assert_string_equal(endpoint.unix_path, good[i].unix_path);
 		else
@@ -101,6 +108,13 @@ static void bad_endpoints_are_refused(void **state)
 		"http://host?x=1",
 		"http://host#x",
 		"http://[::1",
+		"http://[::1]8080",
+		"http://host:",
+		"http://host:0",
+		"http://host:65536",
+		"http://host:80:80",
+		/* The server has no TLS. */
+		"https://krun.example.org",
 		"http://a\nb",
 		"HTTP",
 	};
@@ -132,13 +146,13 @@ static void environment_and_option_choose_the_endpoint(void **state)
 
 	setenv("KRUN_API", "http://there.example.org:1", 1);
 	assert_int_equal(endpoint_find(&endpoint, NULL, NULL, NULL), 0);
-	assert_string_equal(endpoint.base_url, "http://there.example.org:1");
+	assert_string_equal(endpoint.authority, "there.example.org:1");
 	assert_null(endpoint.token);
 	endpoint_done(&endpoint);
 
 	setenv("KRUN_TOKEN", "secret", 1);
 	assert_int_equal(endpoint_find(&endpoint, "http://here.example.org:2", NULL, NULL), 0);
-	assert_string_equal(endpoint.base_url, "http://here.example.org:2");
+	assert_string_equal(endpoint.authority, "here.example.org:2");
 	assert_string_equal(endpoint.token, "secret");
 	endpoint_done(&endpoint);
 	unsetenv("KRUN_API");
