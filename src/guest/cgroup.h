@@ -11,8 +11,8 @@
 /* When cgroup2 is mounted. 0 or -errno: then the rest does nothing. */
 int cgroup_set_up(void);
 
-/* As fork(), with the child in the group from its beginning. */
-pid_t cgroup_fork(enum process_kind kind);
+/* The directory of a group, for a child that begins in it. */
+int cgroup_fd(enum process_kind kind);
 
 uint64_t cgroup_oom_kills(enum process_kind kind);
 

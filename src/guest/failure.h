@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What went wrong, for a person: an exit code as shells know them and one sentence. It lives on the
- * caller's stack and travels as it is through the status pipe of a child (process.h).
+ * caller's stack, or in the room of a child (exec.h).
  */
 #ifndef GUEST_FAILURE_H
 #define GUEST_FAILURE_H
@@ -20,10 +20,15 @@ struct failure {
 	char text[LIMIT_SENTENCE_BYTES + 1];
 };
 
-/* Both return -1, to be returned. The second appends ": " and strerror(errno). */
+/*
+ * All return -1, to be returned. The second appends ": " and what errno means, the third the same of a
+ * number given.
+ */
 int failure_set(struct failure *failure, uint32_t code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 int failure_set_errno(struct failure *failure, uint32_t code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+int failure_set_error(struct failure *failure, uint32_t code, int error, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

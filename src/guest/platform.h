@@ -42,8 +42,10 @@ bool platform_has_session_ports(void);
 
 void platform_clock_set(uint64_t realtime_ns);
 
-/* As fork(): the child begins in the control group of its kind. */
+/* As spawn_copy() and spawn() (spawn.h), in the control group of its kind. -errno. */
 pid_t platform_fork(enum process_kind kind);
+pid_t platform_spawn(enum process_kind kind, void (*run)(void *argument), void *argument,
+		     void *stack, size_t stack_bytes);
 
 /* The user a process without one runs as: "0" in a guest, NULL for "stays who it is". */
 const char *platform_default_user(void);

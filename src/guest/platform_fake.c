@@ -76,8 +76,23 @@ void platform_clock_set(uint64_t realtime_ns)
 
 pid_t platform_fork(enum process_kind kind)
 {
+	pid_t pid = fork();
+
 	(void)kind;
-	return fork();
+	return pid < 0 ? -errno : pid;
+}
+
+/* With a thread beside it, and sanitizers that keep books of stacks, only a copy will do. */
+pid_t platform_spawn(enum process_kind kind, void (*run)(void *argument), void *argument,
+		     void *stack, size_t stack_bytes)
+{
+	pid_t pid = platform_fork(kind);
+
+	(void)stack;
+	(void)stack_bytes;
+	if (pid == 0)
+		run(argument);
+	return pid;
 }
 
 const char *platform_default_user(void)

@@ -16,6 +16,7 @@
 #include "network.h"
 #include "platform.h"
 #include "power.h"
+#include "spawn.h"
 #include "transport.h"
 
 #define CLOCK_DRIFT_NS_MAX (100 * NS_PER_MS) /* less is not worth a jump */
@@ -104,7 +105,13 @@ bool platform_has_session_ports(void)
 
 pid_t platform_fork(enum process_kind kind)
 {
-	return has_cgroups ? cgroup_fork(kind) : fork();
+	return spawn_copy(has_cgroups ? cgroup_fd(kind) : -1);
+}
+
+pid_t platform_spawn(enum process_kind kind, void (*run)(void *argument), void *argument,
+		     void *stack, size_t stack_bytes)
+{
+	return spawn(run, argument, stack, stack_bytes, has_cgroups ? cgroup_fd(kind) : -1);
 }
 
 const char *platform_default_user(void)

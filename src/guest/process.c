@@ -83,7 +83,7 @@ static int open_ends(struct process *process, struct child_ends *ends, bool with
 {
 	int fds[4];
 
-	if (open_pipe(&process->status_fd, &ends->status) < 0)
+	if (process->kind == PROCESS_WORKLOAD && open_pipe(&process->status_fd, &ends->status) < 0)
 		return -1;
 	if ((process->tty ? open_terminal(process, ends) : open_pipes(process, ends, with_stdin)) <
 	    0)
@@ -96,6 +96,32 @@ static int open_ends(struct process *process, struct child_ends *ends, bool with
 		if (fds[i] >= 0 && fd_set_nonblocking(fds[i]) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int start_child(struct process *process, const struct child_ends *ends,
+		       const struct wire_process *what)
+{
+	pid_t pid;
+
+	process->room = exec_room_take(&(struct exec_plan){
+		.what = what,
+		.stdin_fd = ends->in,
+		.stdout_fd = ends->out,
+		.stderr_fd = ends->err,
+	});
+	if (process->room == NULL)
+		return failure_set(&process->failure, CODE_SET_UP,
+				   "there is no memory to start a process in");
+	process->oom_kills_before = platform_oom_kills(process->kind);
+	process->forked_ns = clock_now_ns();
+	pid = exec_room_spawn(process->room, process->kind);
+	if (pid < 0) {
+		exec_room_give_back(process->room);
+		process->room = NULL;
+		return failure_set_error(&process->failure, CODE_SET_UP, -pid, "cannot fork");
+	}
+	process->pid = pid;
 	return 0;
 }
 
@@ -116,40 +142,37 @@ int process_start(struct process *process, enum process_kind kind, const struct 
 	}
 	if (process->tty)
 		process_resize(process, what->rows, what->columns);
-	process->oom_kills_before = platform_oom_kills(kind);
-	process->forked_ns = clock_now_ns();
-	process->pid = platform_fork(kind);
-	if (process->pid == 0)
-		exec_child(&(struct exec_plan){
-			.what = what,
-			.status_fd = ends.status,
-			.stdin_fd = ends.in,
-			.stdout_fd = ends.out,
-			.stderr_fd = ends.err,
-		});
-	if (process->pid < 0) {
-		process->pid = 0;
-		failure_set_errno(&process->failure, CODE_SET_UP, "cannot fork");
+	if (start_child(process, &ends, what) < 0) {
 		process_done(process);
 		return -1;
 	}
-	process->state = PROCESS_STARTING;
+	/* A session is not waiting for the exec: what became of it is known at the end. */
+	process->state = kind == PROCESS_WORKLOAD ? PROCESS_STARTING : PROCESS_RUNNING;
 	return 0;
+}
+
+static void take_failure(struct process *process)
+{
+	const struct failure *failure = exec_room_failure(process->room);
+
+	if (failure->code == 0)
+		return;
+	process->failure = *failure;
+	process->state = PROCESS_FAILED;
 }
 
 void process_read_status(struct process *process)
 {
-	ssize_t n;
+	char nothing;
 
 	if (process->state != PROCESS_STARTING)
 		return;
-	n = read(process->status_fd, &process->failure, sizeof(process->failure));
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	/* The pipe is close-on-exec, and nobody writes: its end is the exec, or that of the child. */
+	if (read(process->status_fd, &nothing, 1) < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	process->failure.text[sizeof(process->failure.text) - 1] = '\0';
 	process->executed_ns = clock_now_ns();
-	/* The pipe is close-on-exec: its end without a word is the exec. */
-	process->state = n == (ssize_t)sizeof(process->failure) ? PROCESS_FAILED : PROCESS_RUNNING;
+	process->state = PROCESS_RUNNING;
+	take_failure(process);
 	fd_close(&process->status_fd);
 }
 
@@ -168,6 +191,9 @@ bool process_reap(struct process *process, pid_t pid, int status)
 		return false;
 	process_read_status(process);
 	process->pid = 0;
+	take_failure(process);
+	exec_room_give_back(process->room);
+	process->room = NULL;
 	if (process->state == PROCESS_FAILED)
 		return true;
 	process->state = PROCESS_ENDED;

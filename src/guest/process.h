@@ -2,9 +2,11 @@
 /*
  * A process of the host's choosing: the workload or a session's.
  *
- * Life cycle: process_start() forks; the state is STARTING until the status pipe says what became of
- * the exec: RUNNING, or FAILED with the code and the sentence that the child wrote. process_reap()
- * makes it ENDED. process_done() closes what is open, at any time; it does not kill.
+ * Life cycle: process_start() begins a child (exec.h). The workload's state is STARTING until the end of
+ * the status pipe says that there was an exec, for which READY waits; a session's is RUNNING at once.
+ * process_reap() makes it ENDED, or FAILED with the code and the sentence of a child that could not
+ * execute; the workload's may be FAILED before. process_done() closes what is open, at any time; it does
+ * not kill.
  *
  * It leads a session and a process group of its own, to which signals go. Its standard descriptors are
  * pipes, or a terminal: then in_fd and out_fd are both the terminal's master and err_fd is -1.
@@ -26,12 +28,15 @@ enum process_state {
 	PROCESS_ENDED,
 };
 
+struct exec_room;
+
 struct process {
 	enum process_state state;
 	enum process_kind kind;
 	bool tty;
-	pid_t pid; /* 0 once it is reaped */
-	int status_fd;
+	pid_t pid;                 /* 0 once it is reaped */
+	struct exec_room *room;    /* until then */
+	int status_fd;             /* -1: none */
 	int in_fd, out_fd, err_fd; /* ours, non-blocking */
 	uint64_t oom_kills_before;
 	uint64_t forked_ns, executed_ns;

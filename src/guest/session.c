@@ -557,13 +557,15 @@ void session_open(const struct wire_open *open)
 		session_fail(s, &s->process.failure);
 		return;
 	}
+	if (s->process.state == PROCESS_RUNNING)
+		s->state = SESSION_RUNNING;
 	grant_stdin(s);
 	take_frames(s);
 }
 
 static void process_ended(struct session *s)
 {
-	if (s->state == SESSION_STARTING && s->process.state == PROCESS_FAILED)
+	if (s->state <= SESSION_RUNNING && s->process.state == PROCESS_FAILED)
 		session_fail(s, &s->process.failure);
 	else if (s->state == SESSION_STARTING || s->state == SESSION_RUNNING)
 		begin_draining(s);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "user.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "fd.h"
+#include "raw.h"
 
 #define ID_MAX 0xfffffffeUL /* (uid_t)-1 means "unchanged" to the kernel */
 
@@ -27,16 +25,24 @@ static void lines_open(struct lines *lines, const char *path)
 	struct stat st;
 
 	/* Not an initializer: it would write all of the buffer. */
-	lines->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	lines->fd = raw_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	lines->start = lines->end = 0;
 	lines->skipping = false;
-	if (lines->fd >= 0 && (fstat(lines->fd, &st) < 0 || !S_ISREG(st.st_mode)))
-		fd_close(&lines->fd);
+	if (lines->fd >= 0 && (raw_fstat(lines->fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		raw_close(lines->fd);
+		lines->fd = -1;
+	}
+}
+
+static void lines_close(struct lines *lines)
+{
+	if (lines->fd >= 0)
+		raw_close(lines->fd);
 }
 
 static bool lines_fill(struct lines *lines)
 {
-	ssize_t n;
+	long n;
 
 	memmove(lines->bytes, lines->bytes + lines->start, lines->end - lines->start);
 	lines->end -= lines->start;
@@ -45,9 +51,9 @@ static bool lines_fill(struct lines *lines)
 		lines->skipping = true;
 		lines->end = 0;
 	}
-	n = lines->fd < 0
-		    ? 0
-		    : read(lines->fd, lines->bytes + lines->end, sizeof(lines->bytes) - lines->end);
+	n = lines->fd < 0 ? 0
+			  : raw_read(lines->fd, lines->bytes + lines->end,
+				     sizeof(lines->bytes) - lines->end);
 	if (n <= 0)
 		return false;
 	lines->end += (size_t)n;
@@ -143,7 +149,7 @@ static bool find_user(const char *path, const char *wanted, struct user *user,
 		if (strlen(fields[0]) <= USER_NAME_BYTES)
 			strcpy(ret_name, fields[0]);
 	}
-	fd_close(&lines.fd);
+	lines_close(&lines);
 	return found;
 }
 
@@ -179,7 +185,7 @@ static bool find_group(const char *path, const char *wanted, gid_t *ret_gid)
 		found = true;
 		*ret_gid = (gid_t)gid;
 	}
-	fd_close(&lines.fd);
+	lines_close(&lines);
 	return found;
 }
 
@@ -198,7 +204,7 @@ static void find_memberships(const char *path, const char *name, struct user *us
 			continue;
 		user->groups[user->group_count++] = (gid_t)gid;
 	}
-	fd_close(&lines.fd);
+	lines_close(&lines);
 }
 
 static int resolve_group(const char *wanted, const char *path, struct user *user,

@@ -4,7 +4,7 @@
  * mixtures), looked up in the passwd and group files of the root it runs in.
  *
  * These files are the image's: they may be anything. They are read line by line into a bounded buffer,
- * longer lines are skipped, what is not a regular file counts as absent.
+ * longer lines are skipped, what is not a regular file counts as absent. For a child of spawn.h.
  */
 #ifndef GUEST_USER_H
 #define GUEST_USER_H

@@ -14,3 +14,14 @@ const char *platform_default_user(void)
 {
 	abort();
 }
+
+pid_t platform_spawn(enum process_kind kind, void (*run)(void *argument), void *argument,
+		     void *stack, size_t stack_bytes)
+{
+	(void)kind;
+	(void)run;
+	(void)argument;
+	(void)stack;
+	(void)stack_bytes;
+	abort();
+}
