@@ -59,7 +59,7 @@
 #define HOLE_BEGIN_MIB   3264 /* x86_64: below the devices' addresses at 0xd0000000 */
 #define HOLE_END_MIB     3328
 
-#define CALLS_MAX (24 + PLAN_SHARES_MAX)
+#define CALLS_MAX (24 + PLAN_SHARES_MAX + PLAN_DISKS_MAX)
 
 struct call;
 
@@ -251,18 +251,6 @@ static void add_boot_root(struct calls *calls, const uint8_t *vminit, size_t vmi
 	call->number[0] = 0100755;
 }
 
-static void add_one_disk(struct calls *calls, const char *id, const char *path, bool read_only,
-			 uint32_t sync)
-{
-	struct call *call = add_call(calls, &add_disk);
-
-	call->text[0] = id;
-	call->text[1] = path;
-	call->number[0] = DISK_RAW;
-	call->number[1] = read_only;
-	call->number[3] = sync;
-}
-
 static void add_storage(struct calls *calls, const struct plan *plan)
 {
 	uint32_t sync =
@@ -275,10 +263,15 @@ static void add_storage(struct calls *calls, const struct plan *plan)
 		call->text[1] = plan->shares[i].path;
 		call->number[1] = plan->shares[i].read_only;
 	}
-	if (plan->root_is_share)
-		return;
-	add_one_disk(calls, "image", plan->config->image_path, true, sync);
-	add_one_disk(calls, "disk", plan->config->disk_path, false, sync);
+	for (size_t i = 0; i < plan->disk_count; i++) {
+		struct call *call = add_call(calls, &add_disk);
+
+		call->text[0] = plan->disks[i].id;
+		call->text[1] = plan->disks[i].path;
+		call->number[0] = DISK_RAW;
+		call->number[1] = plan->disks[i].read_only;
+		call->number[3] = sync;
+	}
 }
 
 static void add_network(struct calls *calls, const struct plan *plan)
@@ -486,8 +479,7 @@ static int probe(const struct vmm_config *config, const struct host *host, struc
 static int check(const struct plan *plan, struct err *err)
 {
 	long long memory_mib = plan->config->memory_mib;
-	size_t devices =
-		DEVICES_ALWAYS + plan->share_count + plan->has_net + (plan->root_is_share ? 0 : 2);
+	size_t devices = DEVICES_ALWAYS + plan->share_count + plan->disk_count + plan->has_net;
 
 	if (plan->config->vminit_path == NULL)
 		return err_set(err, EINVAL, "vminit_path is missing");
@@ -510,10 +502,7 @@ static int check(const struct plan *plan, struct err *err)
 
 static void fill_guest(const struct plan *plan, struct wire_config *config)
 {
-	if (plan->root_is_share)
-		return;
-	config->lower_device = "/dev/vda";
-	config->upper_device = "/dev/vdb";
+	plan_fill_disks(plan, 0, config);
 }
 
 /* dyld reads this only when a program starts. */

@@ -8,7 +8,7 @@
  * patching of itself races with translated code and some boots die. All channels are connected
  * sockets that QEMU inherits; nothing is ever its standard input.
  *
- * Disks: /dev/vda is the boot disk with vminit, then the image and the machine's own disk.
+ * Disks: /dev/vda is the boot disk with vminit, then the plan's.
  */
 #include "backend.h"
 
@@ -29,6 +29,7 @@
 #define PRINTED_KERNEL  "KERNEL" /* in a printed plan: what kernel_cache() gives */
 #define MICROVM_DEVICES 8
 #define BOOT_DISK_NAME  "vminit-boot.ext4"
+#define BOOT_DISK_ID    "boot"
 /* QEMU's connections to virtiofsd: far above what is open here. */
 #define FD_SHARE            100
 #define CONSOLE_AND_CONTROL 2
@@ -134,21 +135,18 @@ static void add_disk(char ***argv, const char *id, const char *path, bool read_o
 /* The kernel names the disks as it finds them: on microvm the first one first, on virt the last. */
 static void add_disks(const struct plan *plan, char ***argv)
 {
-	const struct {
-		const char *id, *path;
-		bool read_only;
-	} disks[] = {
-		{"boot", plan->config->boot_disk_path, true},
-		{"image", plan->config->image_path, true},
-		{"disk", plan->config->disk_path, false},
-	};
-	size_t count = plan->root_is_share ? 1 : ARRAY_SIZE(disks);
+	size_t count = plan->disk_count;
 
+	if (plan->host->arch != HOST_ARCH_AARCH64)
+		add_disk(argv, BOOT_DISK_ID, plan->config->boot_disk_path, true);
 	for (size_t i = 0; i < count; i++) {
 		size_t at = plan->host->arch == HOST_ARCH_AARCH64 ? count - 1 - i : i;
+		const struct plan_disk *disk = &plan->disks[at];
 
-		add_disk(argv, disks[at].id, disks[at].path, disks[at].read_only);
+		add_disk(argv, disk->id, disk->path, disk->read_only);
 	}
+	if (plan->host->arch == HOST_ARCH_AARCH64)
+		add_disk(argv, BOOT_DISK_ID, plan->config->boot_disk_path, true);
 }
 
 static void add_shares(const struct plan *plan, char ***argv)
@@ -239,7 +237,7 @@ static int check_boot_disk(const struct plan *plan, struct err *err)
 
 static int check(const struct plan *plan, struct err *err)
 {
-	size_t disks = plan->root_is_share ? 1 : 3;
+	size_t disks = 1 + plan->disk_count;
 	size_t devices = 1 + disks + plan->has_net + plan->share_count;
 	int r;
 
@@ -267,10 +265,7 @@ static int print(const struct plan *plan, struct buf *out, struct err *err)
 
 static void fill_guest(const struct plan *plan, struct wire_config *config)
 {
-	if (!plan->root_is_share) {
-		config->lower_device = "/dev/vdb";
-		config->upper_device = "/dev/vdc";
-	}
+	plan_fill_disks(plan, 1, config);
 	config->session_ports = PLAN_SESSION_PORTS;
 }
 

@@ -11,6 +11,8 @@
 #include "backend.h"
 #include "base/fd.h"
 #include "base/proc.h"
+#include "disk_lock.h"
+#include "share_file.h"
 #include "stdin.h"
 
 #define OPEN_FILES_WANTED 65536
@@ -83,6 +85,10 @@ static int enter(const struct backend *backend, struct err *err)
 		r = plan_make(&plan, &config, &host, err);
 	if (r >= 0)
 		r = backend->check(&plan, err);
+	if (r >= 0)
+		r = share_files_place(&plan, err);
+	if (r >= 0)
+		r = disk_lock_all(&plan, err);
 	if (r >= 0)
 		r = backend->enter(&plan, err);
 	plan_done(&plan);

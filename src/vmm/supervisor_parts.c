@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "machine/net_config.h"
+#include "share_file.h"
 #include "wire/signal.h"
 
 /* krun-net ends when the VM process does: which of the two ended first is seen a moment later. */
@@ -495,5 +496,6 @@ void parts_end(struct supervisor *s)
 	net_end(&s->net);
 	if (s->backend != NULL && s->backend->clean != NULL)
 		s->backend->clean(&s->plan);
+	share_files_remove(&s->plan);
 	s->frames_fd = fd_close(s->frames_fd);
 }

@@ -10,11 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +23,7 @@
 #include "base/mem.h"
 #include "base/spawn.h"
 #include "base/strv.h"
+#include "mount_linux.h"
 
 #define VERSION_TIMEOUT_MS 5000
 #define LISTEN_FD          3
@@ -173,24 +172,17 @@ static int bind_readonly(const struct plan *plan, size_t i, char **ret_path, str
 {
 	_cleanup_free_ char *path = bind_path(plan, i);
 	const char *source = plan->shares[i].path;
+	int r;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
 		return err_set_errno(err, errno, "cannot make '%s'", path);
-	if (mount(source, path, NULL, MS_BIND | MS_REC, NULL) < 0 ||
-	    mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID, NULL) < 0)
-		return err_set_errno(err, errno,
+	r = mount_bind(source, path, true);
+	if (r < 0)
+		return err_set_errno(err, -r,
 				     "cannot mount '%s' read-only for a guest of QEMU: give "
 				     "virtiofsd 1.13 or newer, or use libkrun",
 				     source);
 	*ret_path = take_ptr(path);
-	return 0;
-}
-
-static int leave_mount_namespace(struct err *err)
-{
-	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-		return err_set_errno(err, errno,
-				     "cannot make a mount namespace for a read-only volume");
 	return 0;
 }
 
@@ -286,8 +278,12 @@ int virtiofsd_start(const struct plan *plan, int first_fd, struct err *err)
 	if (plan->share_count == 0)
 		return 0;
 	r = check_daemon(plan, &program, err);
-	if (r >= 0 && wants_readonly(plan) && !has_readonly(&program))
-		r = leave_mount_namespace(err);
+	if (r >= 0 && wants_readonly(plan) && !has_readonly(&program)) {
+		r = mount_isolate();
+		if (r < 0)
+			err_set_errno(err, -r,
+				      "cannot make a mount namespace for a read-only volume");
+	}
 	for (size_t i = 0; r >= 0 && i < plan->share_count; i++)
 		r = start_one(plan, &program, i, first_fd + (int)i, err);
 	free(program.path);

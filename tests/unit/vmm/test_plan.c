@@ -32,7 +32,7 @@ static struct vmm_config config;
 
 static int set_up(void **state)
 {
-	static const char *const files[] = {"image", "disk", "boot", "comma,"};
+	static const char *const files[] = {"image", "disk", "boot", "comma,", "one", "two"};
 	static const char *const directories[] = {"root", "data"};
 
 	file_remove_tree(DIRECTORY);
@@ -47,8 +47,10 @@ static int set_up(void **state)
 
 		assert_int_equal(mkdir(path, 0700), 0);
 	}
+	assert_int_equal(symlink("one", DIRECTORY "/link"), 0);
 	vmm_config_init(&config);
 	config.run_dir = mem_strdup("/run/m");
+	config.machine_dir = mem_strdup("/var/m");
 	config.image_path = mem_strdup(DIRECTORY "/image");
 	config.disk_path = mem_strdup(DIRECTORY "/disk");
 	config.boot_disk_path = mem_strdup(DIRECTORY "/boot");
@@ -75,6 +77,13 @@ static void add_volume(const char *host_path, const char *guest_path, bool read_
 		.guest_path = mem_strdup(guest_path),
 		.read_only = read_only,
 	};
+}
+
+static void add_named_volume(const char *name, const char *host_path, const char *guest_path,
+			     bool read_only)
+{
+	add_volume(host_path, guest_path, read_only);
+	config.volumes.items[config.volumes.count - 1].volume = mem_strdup(name);
 }
 
 static void use_root_directory(void)
@@ -282,6 +291,78 @@ static void qemu_with_directories(void **state)
 					  "vhost-user-fs-device,chardev=vol0,tag=vol0", NULL});
 }
 
+static void named_volumes_are_disks_behind_the_machines_own(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+
+	add_named_volume("one", DIRECTORY "/one", "/one", false);
+	add_named_volume("two", DIRECTORY "/two", "/two", true);
+	text = print(&backend_libkrun, &kvm_x86_64);
+	assert_non_null(strstr(text, "krun_add_disk3(ctx, \"disk\", \"" DIRECTORY
+				     "/disk\", 0, false, false, 2)\n"
+				     "krun_add_disk3(ctx, \"vol0\", \"" DIRECTORY
+				     "/one\", 0, false, false, 2)\n"
+				     "krun_add_disk3(ctx, \"vol1\", \"" DIRECTORY
+				     "/two\", 0, true, false, 2)\n"));
+	assert_plan(&tcg_x86_64,
+		    (const char *const[]){"virtio-blk-device,drive=boot",
+					  "virtio-blk-device,drive=image",
+					  "virtio-blk-device,drive=disk",
+					  "if=none,id=vol0,format=raw,readonly=off,file=" DIRECTORY
+					  "/one,discard=unmap,werror=report",
+					  "virtio-blk-device,drive=vol0",
+					  "if=none,id=vol1,format=raw,readonly=on,file=" DIRECTORY
+					  "/two",
+					  "virtio-blk-device,drive=vol1", NULL});
+	assert_plan(&tcg_aarch64, (const char *const[]){"virtio-blk-device,drive=vol1",
+							"virtio-blk-device,drive=vol0",
+							"virtio-blk-device,drive=disk",
+							"virtio-blk-device,drive=image",
+							"virtio-blk-device,drive=boot", NULL});
+}
+
+/* The directory in which the file lies is nowhere in the plan. */
+static void a_single_file_is_shared_in_a_directory_of_its_own(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+
+	use_root_directory();
+	add_volume(DIRECTORY "/data", "/data", false);
+	add_volume(DIRECTORY "/link", "/etc/one", true);
+	text = print(&backend_libkrun, &kvm_x86_64);
+	assert_non_null(
+		strstr(text,
+		       "krun_add_virtiofs3(ctx, \"vol1\", \"/var/m/shares/vol1\", 0, true)\n"));
+	assert_null(strstr(text, "\"" DIRECTORY "\""));
+}
+
+static void the_guest_is_told_of_its_volumes_in_their_order(void **state)
+{
+	struct wire_config guest;
+	struct plan plan;
+
+	add_volume(DIRECTORY "/one", "/a", true);
+	add_named_volume("two", DIRECTORY "/two", "/a/b", true);
+	add_volume(DIRECTORY "/data", "/a/b/c", false);
+	assert_int_equal(plan_make(&plan, &config, &kvm_x86_64, NULL), 0);
+	assert_string_equal(plan.shares[0].file, DIRECTORY "/one");
+	plan_fill_guest(&plan, &guest);
+	backend_libkrun.fill_guest(&plan, &guest);
+	assert_int_equal(guest.volume_count, 3);
+	assert_string_equal(guest.volumes[0].virtiofs_tag, "vol0");
+	assert_string_equal(guest.volumes[0].source, "file");
+	assert_null(guest.volumes[0].device);
+	assert_string_equal(guest.volumes[1].device, "/dev/vdc");
+	assert_string_equal(guest.volumes[1].guest_path, "/a/b");
+	assert_true(guest.volumes[1].read_only);
+	assert_null(guest.volumes[1].virtiofs_tag);
+	assert_string_equal(guest.volumes[2].virtiofs_tag, "vol2");
+	assert_null(guest.volumes[2].source);
+	backend_qemu.fill_guest(&plan, &guest);
+	assert_string_equal(guest.volumes[1].device, "/dev/vdd");
+	plan_done(&plan);
+}
+
 static void a_comma_in_a_path_does_not_end_it(void **state)
 {
 	mem_replace(&config.disk_path, DIRECTORY "/comma,");
@@ -306,6 +387,41 @@ static void paths_that_are_not_what_they_should_be_are_named(void **state)
 	assert_refused(&backend_libkrun, &kvm_x86_64, "volume '" DIRECTORY "/none'");
 }
 
+static void volumes_that_cannot_be_shared_are_refused(void **state)
+{
+	static const struct {
+		const char *path, *sentence;
+	} cases[] = {
+		{"/", "volume '/' is the host's whole file system"},
+		{"/proc/../tmp/..", "is the host's whole file system"},
+		{DIRECTORY "/to-root", "is the host's whole file system"},
+		{"/dev/null", "volume '/dev/null' is neither a directory nor a regular file"},
+		{DIRECTORY "/fifo", "is neither a directory nor a regular file"},
+		{DIRECTORY "/nowhere", "volume '" DIRECTORY "/nowhere': No such file"},
+		{DIRECTORY "/one/x", "Not a directory"},
+	};
+
+	assert_int_equal(mkfifo(DIRECTORY "/fifo", 0600), 0);
+	assert_int_equal(symlink("/", DIRECTORY "/to-root"), 0);
+	assert_int_equal(symlink("none", DIRECTORY "/nowhere"), 0);
+	add_volume("", "/data", false);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		mem_replace(&config.volumes.items[0].host_path, cases[i].path);
+		assert_refused(&backend_libkrun, &kvm_x86_64, cases[i].sentence);
+	}
+}
+
+static void named_volumes_that_cannot_be_attached_are_refused(void **state)
+{
+	add_named_volume("one", DIRECTORY "/none", "/one", false);
+	assert_refused(&backend_libkrun, &kvm_x86_64, "volume one: '" DIRECTORY "/none': No such");
+	mem_replace(&config.volumes.items[0].host_path, DIRECTORY "/data");
+	assert_refused(&backend_libkrun, &kvm_x86_64, "is not a regular file");
+	mem_replace(&config.volumes.items[0].host_path, DIRECTORY "/one");
+	add_named_volume("one", DIRECTORY "/one", "/two", false);
+	assert_refused(&backend_libkrun, &kvm_x86_64, "volume one is given twice");
+}
+
 static void too_many_devices_are_refused_by_their_number(void **state)
 {
 	for (int i = 0; i < 4; i++)
@@ -313,6 +429,11 @@ static void too_many_devices_are_refused_by_their_number(void **state)
 	assert_refused(&backend_libkrun, &kvm_x86_64, "needs 12 devices and libkrun has 11");
 	assert_refused(&backend_libkrun, &kvm_x86_64, "at most 3 volumes");
 	assert_refused(&backend_qemu, &tcg_x86_64, "needs 9 virtio devices");
+	assert_refused(&backend_qemu, &tcg_x86_64, "at most 3 volumes");
+	/* Disks count as shares do. */
+	config.volumes.items[0].volume = mem_strdup("one");
+	mem_replace(&config.volumes.items[0].host_path, DIRECTORY "/one");
+	assert_refused(&backend_libkrun, &kvm_x86_64, "needs 12 devices and libkrun has 11");
 	assert_refused(&backend_qemu, &tcg_x86_64, "at most 3 volumes");
 }
 
@@ -373,7 +494,12 @@ int main(void)
 		CASE(qemu_on_kvm_and_hvf),
 		CASE(qemu_on_arm64_has_its_disks_the_other_way_round),
 		CASE(qemu_with_directories),
+		CASE(named_volumes_are_disks_behind_the_machines_own),
+		CASE(a_single_file_is_shared_in_a_directory_of_its_own),
+		CASE(the_guest_is_told_of_its_volumes_in_their_order),
 		CASE(a_comma_in_a_path_does_not_end_it),
+		CASE(volumes_that_cannot_be_shared_are_refused),
+		CASE(named_volumes_that_cannot_be_attached_are_refused),
 		CASE(paths_that_are_not_what_they_should_be_are_named),
 		CASE(too_many_devices_are_refused_by_their_number),
 		CASE(memory_in_the_hole_of_x86_64_is_refused),
