@@ -4,17 +4,12 @@
  * kernel has it, forbids every path a second time.
  */
 #include <errno.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "base/fd.h"
+#include "base/macro.h"
+#include "base/sandbox.h"
 #include "sandbox.h"
-
-/* Of the first version: all that there is to handle and nothing that is allowed. */
-#define LANDLOCK_ACCESS_ALL ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 
 static const int allowed[] = {
 	/* the archive, the spool and the output, which are open */
@@ -70,14 +65,11 @@ static const int allowed[] = {
 
 static int enter_landlock(struct fault *fault)
 {
-	struct landlock_ruleset_attr attr = {.handled_access_fs = LANDLOCK_ACCESS_ALL};
-	_cleanup_fd_ int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	int r = sandbox_close_files();
 
-	/* Kernels without it, or with it switched off: seccomp alone has to do. */
-	if (fd < 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
-		return 0;
-	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-		return fault_set_errno(fault, errno, "cannot enter the sandbox (Landlock)");
+	/* Kernels without it: seccomp alone has to do. */
+	if (r < 0 && r != -ENOSYS)
+		return fault_set_errno(fault, -r, "cannot enter the sandbox (Landlock)");
 	return 0;
 }
 

@@ -2,29 +2,16 @@
 #include "sandbox.h"
 
 #include <errno.h>
-#include <linux/landlock.h>
 #include <netinet/in.h>
 #include <seccomp.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-/* Rights that came after the headers at hand: all rights of the kernel's version are given up. */
-#define LANDLOCK_RIGHTS_V1 ((1ULL << 13) - 1)
-#define LANDLOCK_REFER     (1ULL << 13) /* version 2 */
-#define LANDLOCK_TRUNCATE  (1ULL << 14) /* version 3 */
-#define LANDLOCK_IOCTL_DEV (1ULL << 15) /* version 5 */
-#define LANDLOCK_SCOPES    3ULL         /* version 6: abstract unix sockets, signals */
-
-/* struct landlock_ruleset_attr as of version 6. */
-struct ruleset {
-	uint64_t files, ports, scopes;
-};
+#include "base/sandbox.h"
 
 static bool closed;
 
@@ -33,35 +20,6 @@ int __lsan_is_turned_off(void);
 int __lsan_is_turned_off(void)
 {
 	return closed;
-}
-
-/* No file at all: every right is handled, and no rule gives one back. */
-static int close_files(void)
-{
-	struct ruleset ruleset = {.files = LANDLOCK_RIGHTS_V1};
-	size_t bytes = sizeof(ruleset.files);
-	long version =
-		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-	int fd, r;
-
-	if (version < 0)
-		return errno == ENOSYS || errno == EOPNOTSUPP ? -ENOSYS : -errno;
-	if (version >= 2)
-		ruleset.files |= LANDLOCK_REFER;
-	if (version >= 3)
-		ruleset.files |= LANDLOCK_TRUNCATE;
-	if (version >= 5)
-		ruleset.files |= LANDLOCK_IOCTL_DEV;
-	if (version >= 6) {
-		ruleset.scopes = LANDLOCK_SCOPES;
-		bytes = sizeof(ruleset);
-	}
-	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, bytes, 0);
-	if (fd < 0)
-		return -errno;
-	r = syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
-	close(fd);
-	return r;
 }
 
 /* Calls that are allowed whatever their arguments are. */
@@ -211,7 +169,7 @@ int sandbox_enter(struct err *err)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return err_set_errno(err, errno, "krun-net cannot enter its sandbox: prctl");
-	files = close_files();
+	files = sandbox_close_files();
 	if (files < 0 && files != -ENOSYS)
 		return err_set_errno(err, -files, "krun-net cannot enter its sandbox: Landlock");
 	closed = true;
