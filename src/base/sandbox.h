@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of a sandbox that is the same for every program (Linux: sandbox_linux.c). */
+/* The part of a sandbox that is the same for every program: sandbox_linux.c, sandbox_darwin.c. */
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
 
@@ -7,8 +7,7 @@
 
 /*
  * From here on this thread and what comes of it open no file at all, by Landlock; what is open stays
- * open. PR_SET_NO_NEW_PRIVS must be set. -ENOSYS where the kernel has no Landlock, or has it switched
- * off.
+ * open. PR_SET_NO_NEW_PRIVS must be set. -ENOSYS where there is no Landlock, or it is switched off.
  */
 int sandbox_close_files(void) _must_check_;
 

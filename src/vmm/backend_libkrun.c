@@ -609,6 +609,9 @@ static int enter(const struct plan *plan, struct err *err)
 		r = configure(plan, library, &ctx, err);
 	if (r < 0)
 		return r;
+	r = enter_harden(err);
+	if (r < 0)
+		return r;
 	enter_wait();
 	r = enter_watch_supervisor(err);
 	if (r < 0)

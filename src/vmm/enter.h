@@ -47,4 +47,7 @@ int enter_watch_supervisor(struct err *err) _must_check_;
  */
 int enter_guard_exec(int link_fd, struct err *err) _must_check_;
 
+/* No program that this process might come to run has more rights than it (Linux). */
+int enter_harden(struct err *err) _must_check_;
+
 #endif

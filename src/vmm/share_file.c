@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "mounts.h"
 
 static char *files_directory(const struct plan *plan)
 {
@@ -63,12 +64,28 @@ static int bind_file(const struct plan_share *share, struct err *err)
 {
 	_cleanup_free_ char *path = path_join(share->path, PLAN_FILE_NAME);
 	_cleanup_fd_ int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r;
 
 	if (fd < 0)
 		return err_set_errno(err, errno, "cannot make '%s'", path);
 	if (!is_file(share->file))
 		return err_set(err, EINVAL, "'%s' is no regular file any more", share->file);
-	return share_file_bind(share->file, path, share->read_only, err);
+	r = mount_bind(share->file, path, share->read_only);
+	return r < 0 ? err_set_errno(err, -r, "cannot mount it at '%s'", path) : 0;
+}
+
+static int isolate(struct err *err)
+{
+	int r = mount_isolate();
+
+	return r < 0 ? err_set_errno(err, -r, "cannot make a mount namespace") : 0;
+}
+
+static int seal(struct err *err)
+{
+	int r = mount_seal();
+
+	return r < 0 ? err_set_errno(err, -r, "cannot give up the rights of a user namespace") : 0;
 }
 
 /* The first one that cannot be linked decides that there is a namespace. */
@@ -83,7 +100,7 @@ static int place(const struct plan *plan, struct err *err)
 		if (share->file == NULL || link_file(share))
 			continue;
 		if (!isolated)
-			r = share_files_isolate(err);
+			r = isolate(err);
 		isolated = true;
 		if (r >= 0)
 			r = bind_file(share, err);
@@ -94,7 +111,7 @@ static int place(const struct plan *plan, struct err *err)
 					  "directory, or a copy on the file system of '%s'",
 					  share->file, plan->config->machine_dir);
 	}
-	return isolated ? share_files_seal(err) : 0;
+	return isolated ? seal(err) : 0;
 }
 
 int share_files_place(const struct plan *plan, struct err *err)

@@ -5,7 +5,7 @@
  * not see its neighbours. The file is put there as what it is, the same inode, so that each side sees
  * what the other one writes: as a hard link where the kernel allows one (same file system; the user's
  * own file, or one that the user may write), else bound there in a mount namespace of the VM process's
- * own (share_file_linux.c), else the machine does not start.
+ * own (mounts.h), else the machine does not start.
  */
 #ifndef VMM_SHARE_FILE_H
 #define VMM_SHARE_FILE_H
@@ -20,13 +20,5 @@ int share_files_place(const struct plan *plan, struct err *err) _must_check_;
 
 /* After the end of the VM process: takes away what it left. */
 void share_files_remove(const struct plan *plan);
-
-/*
- * Leaves the mount namespace that others see, so that share_file_bind() works; with that every
- * privilege is given up that an ordinary user got by it once share_files_seal() is called.
- */
-int share_files_isolate(struct err *err) _must_check_;
-int share_file_bind(const char *from, const char *to, bool read_only, struct err *err) _must_check_;
-int share_files_seal(struct err *err) _must_check_;
 
 #endif

@@ -23,7 +23,7 @@
 #include "base/mem.h"
 #include "base/spawn.h"
 #include "base/strv.h"
-#include "mount_linux.h"
+#include "mounts.h"
 
 #define VERSION_TIMEOUT_MS 5000
 #define LISTEN_FD          3

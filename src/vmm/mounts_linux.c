@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mount_linux.h"
+#include "mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>

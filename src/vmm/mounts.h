@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mounts that only this process and its children see. */
-#ifndef VMM_MOUNT_LINUX_H
-#define VMM_MOUNT_LINUX_H
+/*
+ * Mounts that only this process and its children see: mounts_linux.c; mounts_darwin.c has none.
+ * Functions return a negative errno.
+ */
+#ifndef VMM_MOUNTS_H
+#define VMM_MOUNTS_H
 
 #include <stdbool.h>
 
