@@ -190,7 +190,7 @@ static void on_open(const struct wire_frame *frame)
 	    control.phase != PHASE_STARTING)
 		return;
 	if (wire_unpack(&wire_open_message, frame->payload, frame->length, &open) < 0 ||
-	    open.process.argv[0] == NULL) {
+	    (open.kind == WIRE_KIND_EXEC && open.process.argv[0] == NULL)) {
 		control_warn("a session's request cannot be read");
 		return;
 	}

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "copy.h"
 #include "exec.h"
 #include "fd.h"
 
@@ -151,10 +152,57 @@ int process_start(struct process *process, enum process_kind kind, const struct 
 	return 0;
 }
 
+/* A child that executes nothing; its memory is a copy of ours. */
+static int start_copy(struct process *process, const struct copy_job *job, bool with_stdin)
+{
+	struct child_ends ends __attribute__((cleanup(child_ends_close))) = {-1, -1, -1, -1};
+	pid_t pid;
+
+	if (open_ends(process, &ends, with_stdin) < 0)
+		return failure_set_errno(&process->failure, CODE_SET_UP, "cannot open pipes");
+	process->oom_kills_before = platform_oom_kills(process->kind);
+	process->forked_ns = process->executed_ns = clock_now_ns();
+	pid = platform_fork(process->kind);
+	if (pid == 0)
+		copy_child(job, (int[]){ends.in, ends.out, ends.err});
+	if (pid < 0)
+		return failure_set_error(&process->failure, CODE_SET_UP, -pid, "cannot fork");
+	process->pid = pid;
+	process->state = PROCESS_RUNNING;
+	return 0;
+}
+
+int process_open(struct process *process, const struct wire_open *open, bool with_stdin)
+{
+	const struct copy_job job = {
+		.kind = open->kind,
+		.path = open->path,
+		.entry_only = open->entry_only != 0,
+	};
+	int r;
+
+	if (open->kind == WIRE_KIND_EXEC)
+		return process_start(process, PROCESS_SESSION, &open->process, with_stdin);
+	process_init(process);
+	process->state = PROCESS_FAILED;
+	process->kind = PROCESS_SESSION;
+	if (open->kind == WIRE_KIND_PUT || open->kind == WIRE_KIND_GET)
+		r = start_copy(process, &job, with_stdin);
+	else
+		r = failure_set(&process->failure, CODE_SET_UP,
+				"this guest does not know sessions of kind %u", open->kind);
+	if (r < 0)
+		process_done(process);
+	return r;
+}
+
 static void take_failure(struct process *process)
 {
-	const struct failure *failure = exec_room_failure(process->room);
+	const struct failure *failure;
 
+	if (process->room == NULL)
+		return;
+	failure = exec_room_failure(process->room);
 	if (failure->code == 0)
 		return;
 	process->failure = *failure;

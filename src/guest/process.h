@@ -53,6 +53,12 @@ void process_init(struct process *process);
 int process_start(struct process *process, enum process_kind kind, const struct wire_process *what,
 		  bool with_stdin);
 
+/*
+ * What a session's OPEN asks for: a process with standard input if `with_stdin`, or a copy (copy.h),
+ * which is RUNNING at once and never FAILED. As process_start().
+ */
+int process_open(struct process *process, const struct wire_open *open, bool with_stdin);
+
 /* Reads the status pipe, when poll said so. */
 void process_read_status(struct process *process);
 

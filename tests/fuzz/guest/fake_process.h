@@ -68,6 +68,11 @@ int process_start(struct process *process, enum process_kind kind, const struct 
 	return 0;
 }
 
+int process_open(struct process *process, const struct wire_open *open, bool with_stdin)
+{
+	return process_start(process, PROCESS_SESSION, &open->process, with_stdin);
+}
+
 void process_read_status(struct process *process)
 {
 	if (process->state == PROCESS_STARTING)
