@@ -553,7 +553,7 @@ void session_open(const struct wire_open *open)
 	memset(s->output_credit, 0, sizeof(s->output_credit));
 	ring_clear(&s->stdin_ring);
 	say_hello(s);
-	if (process_start(&s->process, PROCESS_SESSION, &open->process, true) < 0) {
+	if (process_open(&s->process, open, true) < 0) {
 		session_fail(s, &s->process.failure);
 		return;
 	}
