@@ -64,3 +64,8 @@
 #define TOKEN_BYTES_MAX 512
 
 #endif
+/* Events. */
+#define EVENTS_MAX           10000 /* kept; the oldest go first */
+#define EVENTS_SLICE         128   /* read at once for one follower */
+#define EVENTS_KEEP_ALIVE_MS 15000
+

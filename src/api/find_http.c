@@ -51,7 +51,7 @@ void machine_write(struct jsonw *w, const char *name, const struct machine *mach
 	jsonw_string(w, "image_digest", machine->image_digest);
 	jsonw_string(w, "backend", record->backend);
 	jsonw_int(w, "generation", machine->generation);
-	jsonw_int(w, "restart_count", 0);
+	jsonw_int(w, "restart_count", machine->restart_count);
 	machine_exit_write(w, record);
 	write_network_facts(w, machine);
 	machine_boot_ms_write(w, &record->boot_ms);

@@ -17,6 +17,8 @@ void machines_http_restart(struct request *request);
 void machines_http_signal(struct request *request);
 void machines_http_wait(struct request *request);
 
+void events_http_get(struct request *request);
+
 void logs_http_get(struct request *request);
 void exec_http_run(struct request *request);
 

@@ -13,6 +13,11 @@ static const char *const header_names[] = {
 	[HTTP_HEADER_CONTENT_ENCODING] = "content-encoding",
 	[HTTP_HEADER_ACCEPT] = "accept",
 	[HTTP_HEADER_EXPECT] = "expect",
+	[HTTP_HEADER_UPGRADE] = "upgrade",
+	[HTTP_HEADER_WEBSOCKET_KEY] = "sec-websocket-key",
+	[HTTP_HEADER_WEBSOCKET_VERSION] = "sec-websocket-version",
+	[HTTP_HEADER_LAST_EVENT_ID] = "last-event-id",
+	[HTTP_HEADER_IDEMPOTENCY_KEY] = "idempotency-key",
 };
 _Static_assert(ARRAY_SIZE(header_names) == HTTP_HEADER_COUNT, "a name for each header");
 
@@ -160,7 +165,11 @@ static int on_headers_complete(llhttp_t *llhttp)
 	head->chunked = (llhttp->flags & F_CHUNKED) != 0;
 	head->content_length = head->chunked ? 0 : llhttp->content_length;
 	head->has_body = head->chunked || head->content_length > 0;
-	/* Nothing is upgraded: what follows such a request would be read as something else. */
+	/*
+	 * Whether it is done is the handler's to say (connection.h); where it is not, what follows
+	 * such a request would be read as something else.
+	 */
+	head->upgrade = llhttp->upgrade != 0 && head->method == HTTP_METHOD_GET && head->minor == 1;
 	head->keep_alive = llhttp_should_keep_alive(llhttp) && !llhttp->upgrade;
 	llhttp->upgrade = 0;
 	parser->head_done = true;

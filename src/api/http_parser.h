@@ -36,6 +36,11 @@ enum http_header {
 	HTTP_HEADER_CONTENT_ENCODING,
 	HTTP_HEADER_ACCEPT,
 	HTTP_HEADER_EXPECT,
+	HTTP_HEADER_UPGRADE,
+	HTTP_HEADER_WEBSOCKET_KEY,
+	HTTP_HEADER_WEBSOCKET_VERSION,
+	HTTP_HEADER_LAST_EVENT_ID,
+	HTTP_HEADER_IDEMPOTENCY_KEY,
 	HTTP_HEADER_COUNT,
 };
 
@@ -46,6 +51,7 @@ struct http_head {
 	const char *headers[HTTP_HEADER_COUNT]; /* NULL: absent */
 	unsigned minor;                         /* HTTP/1.x */
 	bool keep_alive;
+	bool upgrade; /* Connection and Upgrade ask for another protocol */
 	bool has_body;
 	bool chunked;
 	uint64_t content_length; /* 0 when chunked */

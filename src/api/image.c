@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "events.h"
 #include "server.h"
 #include "store.h"
 
@@ -122,13 +123,19 @@ static int check_unused(struct server *server, const char *digest, struct err *e
 	return r;
 }
 
-static int delete_whole(struct server *server, const char *digest, struct err *err)
+static int delete_whole(struct server *server, const char *digest, const char *name,
+			struct err *err)
 {
 	_cleanup_free_ char *path = image_path(server, digest);
+	_cleanup_free_ char *attributes = NULL;
+	struct store_event event =
+		event_of_thing("image.deleted", name, "digest", digest, &attributes);
 	int r = check_unused(server, digest, err);
 
 	if (r >= 0)
-		r = store_image_delete(server->store, digest, err);
+		r = store_image_delete(server->store, digest, &event, err);
+	if (r >= 0)
+		events_wake(server);
 	if (r >= 0 && unlink(path) < 0 && errno != ENOENT)
 		log_warn("cannot remove '%s': %s", path, strerror(errno));
 	return r;
@@ -168,7 +175,8 @@ int image_delete(struct server *server, const char *text, struct err *err)
 	if (name != NULL && strv_length(image.names) > 1)
 		r = store_image_delete_name(server->store, name, err);
 	else
-		r = delete_whole(server, digest, err);
+		r = delete_whole(server, digest, image.names == NULL ? digest : image.names[0],
+				 err);
 	store_image_done(&image);
 	return r;
 }

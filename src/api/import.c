@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/strv.h"
 #include "bounds.h"
+#include "events.h"
 #include "image.h"
 #include "server.h"
 #include "store.h"
@@ -156,13 +157,21 @@ static void clean_names(struct import *import)
 
 static void insert_row(struct import *import)
 {
+	const struct store_image *image = &import->image;
+	_cleanup_free_ char *attributes = NULL;
+	struct store_event event;
 	struct err err = {0};
 	int r;
 
 	clean_names(import);
-	r = store_image_insert(import->server->store, &import->image, &err);
+	event = event_of_thing("image.imported",
+			       image->names == NULL ? image->digest : image->names[0], "digest",
+			       image->digest, &attributes);
+	r = store_image_insert(import->server->store, image, &event, &err);
 	if (r < 0)
 		fail(import, r == -ENOSPC ? "disk_full" : "internal", err.text);
+	else
+		events_wake(import->server);
 }
 
 static void on_placed(uv_work_t *work, int status)

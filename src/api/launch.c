@@ -47,6 +47,8 @@ int launch_check_host(const struct machine_config *config, struct err *err)
 		char field[64];
 
 		snprintf(field, sizeof(field), "config.volumes[%zu].host_path", i);
+		if (config->volumes.items[i].host_path == NULL)
+			return err_set(err, EDOM, "config.volumes[%zu].volume: not yet", i);
 		r = check_directory(field, config->volumes.items[i].host_path, err);
 	}
 	return r;

@@ -173,10 +173,6 @@ void machines_http_stop(struct request *request)
 		reply_errno(request, r, &err);
 		return;
 	}
-	if (!machine_state_is_live(machine->state)) {
-		reply_machine(request, 200, machine);
-		return;
-	}
 	machine_stop(machine, signal, timeout_s * 1000);
 	wait_and_reply(request, machine, WAIT_REST, stop_patience_ms(timeout_s));
 }
@@ -231,6 +227,7 @@ void machines_http_restart(struct request *request)
 	restarting = mem_new(struct restarting);
 	restarting->request = request;
 	restarting->query = query;
+	machine->keep_once = true;
 	machine_stop(machine, signal, timeout_s * 1000);
 	waiter_new(machine, WAIT_REST, stop_patience_ms(timeout_s), on_stopped, restarting,
 		   &restarting->waiter);

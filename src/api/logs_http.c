@@ -172,7 +172,7 @@ static void on_machine(struct observer *observer, enum machine_event event)
 		return;
 	}
 	if (event == MACHINE_EVENT_CHANGED) {
-		if (machine_state_is_live(observer->machine->state))
+		if (!machine_has_ended(observer->machine))
 			return;
 		/* Whatever was logged is there now: read it, then end. */
 		follower->machine_ended = true;
@@ -276,7 +276,8 @@ void logs_http_get(struct request *request)
 	follower->request = request;
 	follower->turn.run = on_turn;
 	follower->observer.notify = on_machine;
-	follower->follow = query.follow && machine_state_is_live(machine->state);
+	follower->follow = query.follow && !machine_has_ended(machine);
+	follower->observer.holds_removal = true;
 	follower->timestamps = query.timestamps;
 	follower->ndjson = request->wants_ndjson;
 	buf_init(&follower->out, SLICE_OUTPUT_BYTES_MAX);

@@ -15,7 +15,9 @@
 #include "base/proc.h"
 #include "base/strv.h"
 #include "bounds.h"
+#include "events.h"
 #include "launch.h"
+#include "restart.h"
 #include "server.h"
 #include "store.h"
 #include "supervisor.h"
@@ -68,6 +70,8 @@ void machine_unobserve(struct observer *observer)
 	if (observer->next != NULL)
 		observer->next->link = observer->link;
 	observer->machine = NULL;
+	if (observer->holds_removal)
+		restart_released(machine);
 }
 
 static void notify(struct machine *machine, enum machine_event event)
@@ -111,12 +115,23 @@ struct machine *machine_new(struct server *server, struct machine_request *reque
 	return machine;
 }
 
+void machine_let_go(struct machine *machine)
+{
+	restart_forget(machine);
+	supervisor_free(machine->supervisor);
+}
+
+bool machine_has_ended(const struct machine *machine)
+{
+	return !machine_state_is_live(machine->state) && !machine->restart_due;
+}
+
 void machine_free(struct machine *machine)
 {
 	if (machine == NULL)
 		return;
 	assert(machine->observers == NULL);
-	supervisor_free(machine->supervisor);
+	machine_let_go(machine);
 	free(machine->name);
 	machine_config_done(&machine->config);
 	machine_network_done(&machine->network);
@@ -170,6 +185,9 @@ int machine_load(struct server *server, const struct store_machine *row,
 	machine->is_deleting = row->deleting;
 	machine->created_at = row->created_at;
 	machine->updated_at = row->updated_at;
+	machine->announced = row->announced;
+	machine->restart_count = row->restart_count;
+	machine->restart_due = row->restart_due;
 	r = machine_id_is_valid(row->id) ? read_row(machine, row, err)
 					 : err_set(err, EINVAL, "its id is not one");
 	if (r < 0) {
@@ -195,14 +213,19 @@ static struct store_machine row_of(const struct machine *machine)
 		.deleting = machine->is_deleting,
 		.created_at = machine->created_at,
 		.updated_at = machine->updated_at,
+		.announced = machine->state,
+		.restart_count = machine->restart_count,
+		.restart_due = machine->restart_due,
 	};
 }
 
-static int save(struct machine *machine, struct err *err)
+/* Writes its row and what happened to it; `events` may be NULL. */
+static int save(struct machine *machine, const struct machine_events *events, struct err *err)
 {
 	struct store_machine row = row_of(machine);
 	_cleanup_buf_ struct buf record;
 	struct jsonw w;
+	int r;
 
 	buf_init(&record, LIMIT_RECORD_BYTES);
 	if (machine->record.generation != 0) {
@@ -211,7 +234,31 @@ static int save(struct machine *machine, struct err *err)
 		/* A record that came as one frame fits here too. */
 		row.record = jsonw_finish(&w) < 0 ? NULL : record.data;
 	}
-	return store_machine_update(machine->server->store, &row, err);
+	if (events != NULL) {
+		row.events = events->items;
+		row.event_count = events->count;
+	}
+	r = store_machine_update(machine->server->store, &row, err);
+	if (r < 0)
+		return r;
+	machine->announced = machine->state;
+	events_wake(machine->server);
+	return 0;
+}
+
+/* Writes an event of a live machine, unless there is one of this state. */
+static void announce(struct machine *machine, const char *type)
+{
+	struct machine_events events = {0};
+	struct err err = {0};
+
+	machine_events_add(&events, machine, type);
+	if (store_machine_announce(machine->server->store, events.items, &err) < 0)
+		log_error("machine %s: %s", machine->id, err.text);
+	else
+		events_wake(machine->server);
+	machine->announced = machine->state;
+	machine_events_done(&events);
 }
 
 static void begin_start(struct machine *machine)
@@ -222,17 +269,26 @@ static void begin_start(struct machine *machine)
 	machine->updated_at = clock_realtime_ns();
 	mem_replace(&machine->reason, NULL);
 	machine_record_done(&machine->record);
+	machine->stop_asked = false;
+	machine->ttl_over = false;
+	machine->keep_once = false;
+	machine->restart_due = false;
+	restart_forget(machine);
 }
 
 int machine_insert(struct machine *machine, bool starting, struct err *err)
 {
+	struct machine_events events = {0};
 	_cleanup_buf_ struct buf spec;
 	struct store_machine row;
 	struct jsonw w;
 	int r;
 
-	if (starting)
+	machine_events_add(&events, machine, machine_event_type(machine));
+	if (starting) {
 		begin_start(machine);
+		machine_events_add(&events, machine, machine_event_type(machine));
+	}
 	/* Bounded by the body that it came from; escaping may make each byte six. */
 	buf_init(&spec, 8 * HTTP_BODY_BYTES_MAX);
 	jsonw_init(&w, &spec);
@@ -243,10 +299,46 @@ int machine_insert(struct machine *machine, bool starting, struct err *err)
 	jsonw_object_end(&w);
 	r = jsonw_finish(&w);
 	if (r < 0)
-		return err_set(err, EDOM, "the machine's configuration is too large");
+		r = err_set(err, EDOM, "the machine's configuration is too large");
 	row = row_of(machine);
 	row.spec = spec.data;
-	return store_machine_insert(machine->server->store, &row, err);
+	row.events = events.items;
+	row.event_count = events.count;
+	if (r >= 0)
+		r = store_machine_insert(machine->server->store, &row, err);
+	machine_events_done(&events);
+	if (r < 0)
+		return r;
+	machine->announced = machine->state;
+	events_wake(machine->server);
+	return 0;
+}
+
+/* ---- the end of a start ---- */
+
+/*
+ * State and record are those of the end. What follows is decided and written down with it, so that
+ * another krun-api goes on where this one was killed.
+ */
+static void end_start(struct machine *machine)
+{
+	struct machine_events events = {0};
+	struct err err = {0};
+
+	restart_explain(machine);
+	machine_events_add(&events, machine, machine_event_type(machine));
+	restart_decide(machine);
+	if (machine->restart_due)
+		machine_events_add(&events, machine, "machine.restarting");
+	/* Unwritten, it is found again in exit.json by the next krun-api. */
+	if (save(machine, &events, &err) < 0)
+		log_error("machine %s: %s", machine->id, err.text);
+	machine_events_done(&events);
+	log_info("machine %s (%s) is %s%s%s", machine->id, machine->name,
+		 machine_state_name(machine->state), machine->reason == NULL ? "" : ": ",
+		 machine->reason == NULL ? "" : machine->reason);
+	notify(machine, MACHINE_EVENT_CHANGED);
+	restart_go_on(machine);
 }
 
 /* ---- start ---- */
@@ -254,14 +346,11 @@ int machine_insert(struct machine *machine, bool starting, struct err *err)
 /* The start is over before it had processes. */
 static void fail_start(struct machine *machine, const struct err *err)
 {
-	struct err ignored = {0};
-
 	machine->state = MACHINE_STATE_FAILED;
 	machine->updated_at = clock_realtime_ns();
 	mem_replace(&machine->reason, err->text);
-	if (save(machine, &ignored) < 0)
-		log_error("machine %s: %s", machine->id, ignored.text);
-	notify(machine, MACHINE_EVENT_CHANGED);
+	mem_replace(&machine->record.reason, err->text);
+	end_start(machine);
 }
 
 static int check_memory(const struct machine *machine, struct err *err)
@@ -279,30 +368,34 @@ static int check_memory(const struct machine *machine, struct err *err)
 	return 0;
 }
 
-int machine_start(struct machine *machine, struct err *err)
+/* It is `starting`; `is_written`: the database knows. */
+static int launch(struct machine *machine, bool is_written, struct err *err)
 {
-	bool begun = machine->state == MACHINE_STATE_STARTING && machine->supervisor == NULL;
+	struct machine_events events = {0};
 	struct vmm_config config;
-	struct err failure = {0};
-	int r;
+	int r = check_memory(machine, err);
 
-	if (machine->is_deleting)
-		return err_set(err, EBUSY, "machine '%s' is being deleted", machine->name);
-	if (!begun && machine_state_is_live(machine->state))
-		return err_set(err, EBUSY, "machine '%s' is %s", machine->name,
-			       machine_state_name(machine->state));
-	if (!begun)
-		begin_start(machine);
-	r = check_memory(machine, &failure);
 	if (r >= 0)
-		r = launch_config(machine, &config, &failure);
-	if (r >= 0) {
-		/* On the disk before there is a process: nothing runs that nobody knows of. */
-		r = begun ? 0 : save(machine, &failure);
-		if (r >= 0)
-			r = supervisor_spawn(machine, &config, &failure);
-		vmm_config_done(&config);
+		r = launch_config(machine, &config, err);
+	if (r < 0)
+		return r;
+	/* On the disk before there is a process: nothing runs that nobody knows of. */
+	if (!is_written) {
+		machine_events_add(&events, machine, machine_event_type(machine));
+		r = save(machine, &events, err);
+		machine_events_done(&events);
 	}
+	if (r >= 0)
+		r = supervisor_spawn(machine, &config, err);
+	vmm_config_done(&config);
+	return r;
+}
+
+static int start(struct machine *machine, bool is_written, struct err *err)
+{
+	struct err failure = {0};
+	int r = launch(machine, is_written, &failure);
+
 	if (r < 0) {
 		fail_start(machine, &failure);
 		if (err != NULL)
@@ -311,6 +404,33 @@ int machine_start(struct machine *machine, struct err *err)
 	}
 	notify(machine, MACHINE_EVENT_CHANGED);
 	return 0;
+}
+
+int machine_start(struct machine *machine, struct err *err)
+{
+	bool begun = machine->state == MACHINE_STATE_STARTING && machine->supervisor == NULL;
+
+	if (machine->is_deleting)
+		return err_set(err, EBUSY, "machine '%s' is being deleted", machine->name);
+	if (!begun && machine_state_is_live(machine->state))
+		return err_set(err, EBUSY, "machine '%s' is %s", machine->name,
+			       machine_state_name(machine->state));
+	machine->restart_count = 0;
+	machine->restart_delay_ms = 0;
+	if (!begun)
+		begin_start(machine);
+	return start(machine, begun, err);
+}
+
+void machine_start_again(struct machine *machine)
+{
+	struct err ignored = {0};
+
+	assert(!machine_state_is_live(machine->state) && !machine->is_deleting);
+	machine->restart_count++;
+	begin_start(machine);
+	/* What fails is a failed start, which the policy has heard of. */
+	(void)!start(machine, false, &ignored);
 }
 
 /* ---- while it is live ---- */
@@ -330,6 +450,10 @@ int machine_report(struct machine *machine, struct machine_record *record)
 	machine_record_done(&machine->record);
 	machine->record = *record;
 	machine_record_init(record);
+	restart_watch_ttl(machine);
+	/* Before it is told to those who wait: what they have heard of is not lost with us. */
+	if (machine->announced != machine->state)
+		announce(machine, machine_event_type(machine));
 	notify(machine, MACHINE_EVENT_CHANGED);
 	return 0;
 }
@@ -341,21 +465,13 @@ void machine_logged(struct machine *machine)
 
 void machine_settle(struct machine *machine, struct machine_record *record)
 {
-	struct err err = {0};
-
 	machine->state = record->state;
 	machine->updated_at = clock_realtime_ns();
 	mem_replace(&machine->reason, record->reason);
 	machine_record_done(&machine->record);
 	machine->record = *record;
 	machine_record_init(record);
-	/* Unwritten, it is found again in exit.json by the next krun-api. */
-	if (save(machine, &err) < 0)
-		log_error("machine %s: %s", machine->id, err.text);
-	log_info("machine %s (%s) is %s%s%s", machine->id, machine->name,
-		 machine_state_name(machine->state), machine->reason == NULL ? "" : ": ",
-		 machine->reason == NULL ? "" : machine->reason);
-	notify(machine, MACHINE_EVENT_CHANGED);
+	end_start(machine);
 }
 
 int machine_stop_signal(const struct machine *machine)
@@ -368,10 +484,38 @@ int machine_stop_signal(const struct machine *machine)
 	return signal > 0 ? signal : WIRE_SIGTERM;
 }
 
+/* It stays as it ended. */
+static void call_off_restart(struct machine *machine)
+{
+	struct machine_events events = {0};
+	struct err err = {0};
+
+	machine->restart_due = false;
+	machine->updated_at = clock_realtime_ns();
+	restart_forget(machine);
+	mem_replace(&machine->reason, machine->record.reason);
+	machine_events_add(&events, machine, machine_event_type(machine));
+	if (save(machine, &events, &err) < 0)
+		log_error("machine %s: %s", machine->id, err.text);
+	machine_events_done(&events);
+	notify(machine, MACHINE_EVENT_CHANGED);
+}
+
 void machine_stop(struct machine *machine, int signal, int64_t timeout_ms)
 {
+	machine->stop_asked = true;
 	if (machine->supervisor != NULL)
 		supervisor_stop(machine->supervisor, signal, timeout_ms);
+	else if (machine->restart_due)
+		call_off_restart(machine);
+}
+
+void machine_stop_for_ttl(struct machine *machine)
+{
+	machine->ttl_over = true;
+	if (machine->supervisor != NULL)
+		supervisor_stop(machine->supervisor, machine_stop_signal(machine),
+				machine->config.stop.timeout_s * 1000);
 }
 
 int machine_signal(struct machine *machine, int signal, struct err *err)
@@ -385,6 +529,7 @@ int machine_signal(struct machine *machine, int signal, struct err *err)
 
 void machine_kill(struct machine *machine)
 {
+	machine->stop_asked = true;
 	if (machine->supervisor != NULL)
 		supervisor_kill(machine->supervisor);
 }
@@ -409,12 +554,18 @@ static int finish_removal(struct machine *machine, int outcome, const char *dire
 			  struct err *err)
 {
 	_cleanup_free_ char *run_dir = machine_run_directory(machine);
+	struct machine_events events = {0};
 
 	if (outcome >= 0)
 		outcome = file_remove_tree(run_dir);
 	if (outcome < 0)
 		return err_set_errno(err, -outcome, "cannot remove '%s' whole", directory);
-	return store_machine_delete(machine->server->store, machine->id, err);
+	machine_events_add(&events, machine, "machine.deleted");
+	outcome = store_machine_delete(machine->server->store, machine->id, events.items, err);
+	machine_events_done(&events);
+	if (outcome >= 0)
+		events_wake(machine->server);
+	return outcome;
 }
 
 static void on_removed(uv_work_t *work, int status)
@@ -449,7 +600,9 @@ int machine_delete(struct machine *machine, struct err *err)
 	if (machine->remove_running)
 		return 0;
 	machine->is_deleting = true;
-	r = save(machine, err);
+	machine->restart_due = false;
+	restart_forget(machine);
+	r = save(machine, NULL, err);
 	/* On a full disk deleting is the way out: its files make the room that the database needs. */
 	if (r < 0 && r != -ENOSPC) {
 		machine->is_deleting = false;

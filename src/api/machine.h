@@ -9,7 +9,8 @@
  *
  *	             created  starting running stopping stopped failed
  *	start        starting    -        -       -     starting starting	-EBUSY where "-"
- *	stop         -        asks     asks    asks     -        -		done at once where "-"
+ *	stop         -        asks     asks    asks     -        -		done at once where "-";
+ *										a restart is called off
  *	delete       gone        -        -       -     gone     gone		-EBUSY where "-"
  *	krun-vmm's STATE      any      any     any				believed
  *	start's end           stopped, failed by exit.json, else failed
@@ -43,6 +44,7 @@ enum machine_event {
 struct observer {
 	struct observer *next, **link;
 	struct machine *machine; /* NULL: does not observe */
+	bool holds_removal;      /* auto_remove waits for it, within reason */
 	void (*notify)(struct observer *observer, enum machine_event event);
 };
 
@@ -61,6 +63,16 @@ struct machine {
 	int64_t generation;            /* of the last start; 0: none */
 	struct machine_record record;  /* of that start, as far as it is known */
 	struct supervisor *supervisor; /* while live */
+	enum machine_state announced;  /* the newest state that there is an event of */
+
+	/* restart.h */
+	int64_t restart_count; /* by the policy, since somebody started it */
+	bool restart_due;      /* at rest until the policy starts it again */
+	bool stop_asked;       /* of this start */
+	bool ttl_over;         /* this start was stopped for its ttl_s */
+	bool keep_once;        /* the next end is one of a restart: auto_remove does not apply */
+	long long restart_delay_ms;
+	struct chore *chore;
 
 	bool is_creating; /* its disk is being made: nobody can find it yet */
 	bool is_deleting;
@@ -80,6 +92,12 @@ int machine_load(struct server *server, const struct store_machine *row,
 		 struct machine **ret_machine, struct err *err) _must_check_;
 void machine_free(struct machine *machine);
 
+/* Leaves its processes alone and forgets what was to be done with it: this process ends. */
+void machine_let_go(struct machine *machine);
+
+/* It is at rest and will not start by itself. */
+bool machine_has_ended(const struct machine *machine);
+
 /* Writes its row for the first time. With `starting` it begins its first start in the same write. */
 int machine_insert(struct machine *machine, bool starting, struct err *err) _must_check_;
 
@@ -89,8 +107,14 @@ int machine_insert(struct machine *machine, bool starting, struct err *err) _mus
  */
 int machine_start(struct machine *machine, struct err *err) _must_check_;
 
+/* The same, by its restart policy. */
+void machine_start_again(struct machine *machine);
+
 /* Asks for a stop; observers hear of it. 0 on a machine at rest too. `signal` is a Linux number. */
 void machine_stop(struct machine *machine, int signal, int64_t timeout_ms);
+
+/* A stop that nobody asked for: its time is over. */
+void machine_stop_for_ttl(struct machine *machine);
 
 /* The signal that a stop of this machine uses. */
 int machine_stop_signal(const struct machine *machine);

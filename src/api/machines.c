@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "bounds.h"
 #include "machine.h"
+#include "restart.h"
 #include "server.h"
 #include "store.h"
 #include "supervisor.h"
@@ -247,6 +248,8 @@ int machines_load(struct server *server, struct err *err)
 			supervisor_adopt(machine);
 		} else if (machine->is_deleting && machine_delete(machine, &ignored) < 0) {
 			log_warn("cannot finish deleting %s: %s", machine->id, ignored.text);
+		} else if (machine->restart_due) {
+			restart_go_on(machine);
 		}
 	}
 	return 0;

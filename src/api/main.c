@@ -29,6 +29,7 @@
 #include "child.h"
 #include "connection.h"
 #include "disk.h"
+#include "events.h"
 #include "image.h"
 #include "listener.h"
 #include "logs.h"
@@ -36,7 +37,6 @@
 #include "server.h"
 #include "settings.h"
 #include "store.h"
-#include "supervisor.h"
 #include "turn.h"
 
 #define OPEN_FILES       65536
@@ -76,7 +76,7 @@ static void stop(struct process *process)
 	for (size_t i = 0; i < server->machines.count; i++) {
 		struct machine *machine = server->machines.by_id[i];
 
-		supervisor_free(machine->supervisor);
+		machine_let_go(machine);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(process->signals); i++)
 		uv_close((uv_handle_t *)&process->signals[i], NULL);
@@ -292,6 +292,7 @@ static int prepare(struct process *process, struct err *err)
 	if (r < 0)
 		return r;
 	turns_init(server);
+	events_init(server);
 	disks_init(server);
 	probe_init(server);
 	images_clean(server);
@@ -314,6 +315,8 @@ static void done_server(struct server *server)
 		disks_done(server);
 	if (server->probe != NULL)
 		probe_done(server);
+	if (server->events != NULL)
+		events_done(server);
 	if (server->turns != NULL)
 		turns_done(server);
 	children_done(server);

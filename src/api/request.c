@@ -45,9 +45,9 @@ static const char *phrase(int status)
 	return "";
 }
 
-static bool accepts_ndjson(const char *accept)
+static bool accepts(const char *accept, const char *type)
 {
-	return accept != NULL && strstr(accept, "application/x-ndjson") != NULL;
+	return accept != NULL && strstr(accept, type) != NULL;
 }
 
 struct request *request_new(struct server *server, const struct http_head *head)
@@ -58,12 +58,22 @@ struct request *request_new(struct server *server, const struct http_head *head)
 	request->method = head->method;
 	request->minor = head->minor;
 	request->keep_alive = head->keep_alive;
-	request->wants_ndjson = accepts_ndjson(head->headers[HTTP_HEADER_ACCEPT]);
+	request->wants_ndjson = accepts(head->headers[HTTP_HEADER_ACCEPT], "application/x-ndjson");
+	request->wants_sse = accepts(head->headers[HTTP_HEADER_ACCEPT], "text/event-stream");
+	request->last_event_id = mem_strdup_or_null(head->headers[HTTP_HEADER_LAST_EVENT_ID]);
+	request->idempotency_key = mem_strdup_or_null(head->headers[HTTP_HEADER_IDEMPOTENCY_KEY]);
 	request->has_body = head->has_body;
 	request->has_length = head->has_body && !head->chunked;
 	request->content_length = head->content_length;
 	request->target = mem_strdup(head->target);
 	buf_init(&request->body, HTTP_BODY_BYTES_MAX);
+	if (head->upgrade) {
+		request->upgrade = mem_strdup_or_null(head->headers[HTTP_HEADER_UPGRADE]);
+		request->websocket_key =
+			mem_strdup_or_null(head->headers[HTTP_HEADER_WEBSOCKET_KEY]);
+		request->websocket_version =
+			mem_strdup_or_null(head->headers[HTTP_HEADER_WEBSOCKET_VERSION]);
+	}
 	snprintf(request->id, sizeof(request->id), "%s-%08x", server->request_prefix,
 		 (unsigned)++server->request_count);
 	return request;
@@ -78,6 +88,11 @@ void request_free(struct request *request)
 	free(request->target);
 	free(request->param_own);
 	free(request);
+	free(request->last_event_id);
+	free(request->idempotency_key);
+	free(request->upgrade);
+	free(request->websocket_key);
+	free(request->websocket_version);
 }
 
 int request_read_target(struct request *request, const char *ret_segments[PATH_SEGMENTS_MAX],
@@ -133,7 +148,10 @@ static int format_head(const struct request *request, const struct answer *answe
 			answer->type == NULL ? "" : "Content-Type: ",
 			answer->type == NULL ? "" : answer->type,
 			answer->type == NULL ? "" : "\r\n", framing, close,
-			answer->extra == NULL ? "" : answer->extra, request->id);
+			answer->extra != NULL           ? answer->extra
+			: request->extra_header != NULL ? request->extra_header
+							: "",
+			request->id);
 }
 
 /* The end of the request: the connection goes on to the next, or nobody waits any more. */
@@ -166,6 +184,8 @@ static void reply(struct request *request, const struct answer *answer, const vo
 void reply_json(struct request *request, int status, struct buf *body)
 {
 	reply(request, &(struct answer){.status = status, .type = "application/json"}, body->data,
+	if (request->on_answer != NULL)
+		request->on_answer(request, answer->status, body, length);
 	      body->length);
 	buf_done(body);
 }

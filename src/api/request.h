@@ -38,7 +38,9 @@ struct request {
 	enum http_method method;
 	unsigned minor;
 	bool keep_alive;
-	bool wants_ndjson; /* Accept: application/x-ndjson */
+	bool wants_ndjson;                     /* Accept: application/x-ndjson */
+	bool wants_sse;                        /* Accept: text/event-stream */
+	char *last_event_id, *idempotency_key; /* headers, NULL: absent */
 	bool has_body;
 	bool has_length;
 	uint64_t content_length;
@@ -49,6 +51,13 @@ struct request {
 	struct buf body; /* ROUTE_BODY_JSON */
 	bool streaming;  /* stream_begin() was called */
 	bool chunked;
+	/* The client's words for leaving HTTP; NULL where it has none. */
+	char *upgrade, *websocket_key, *websocket_version;
+
+	/* A header of the answer with its line end, or NULL; and who sees the whole answer first. */
+	const char *extra_header;
+	void (*on_answer)(struct request *request, int status, const char *body, size_t length);
+	void *answer_data;
 
 	/* The handler's own. */
 	void *data;
@@ -75,6 +84,12 @@ void request_pause_body(struct request *request);
 void request_resume_body(struct request *request);
 
 /* ---- answers ---- */
+
+/* Written and not yet taken by the client. */
+size_t request_queued_bytes(const struct request *request);
+
+/* Cuts the client off at once: there is nothing better to tell it. The request is gone. */
+void request_abort(struct request *request);
 
 /* `body` is JSON text; it is empty afterwards. */
 void reply_json(struct request *request, int status, struct buf *body);

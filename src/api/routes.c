@@ -33,6 +33,7 @@ const struct route routes[] = {
 	{GET,    "/v1/images/{image}", "getImage", images_http_get},
 	{DELETE, "/v1/images/{image}", "deleteImage", images_http_delete},
 	{GET,    "/v1/info", "getInfo", server_http_info, .no_head = true},
+	{GET,    "/v1/events", "followEvents", events_http_get, .no_head = true},
 	{GET,    "/healthz", "getHealth", server_http_healthz},
 	{GET,    "/readyz", "getReadiness", server_http_readyz},
 	{GET,    "/openapi.json", "getOpenapi", server_http_openapi},

@@ -19,6 +19,7 @@
 struct children;
 struct connection;
 struct disks;
+struct events;
 struct listener;
 struct store;
 struct turns;
@@ -47,6 +48,7 @@ struct server {
 	struct children *children;
 	struct disks *disks;
 	struct turns *turns;
+	struct events *events;
 	unsigned import_count;
 	struct probe *probe;
 

@@ -2,12 +2,11 @@
 #include "store.h"
 
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/strv.h"
+#include "store_db.h"
 
 /* Each brings the database from the version of its index to the next. Never change one: add. */
 static const char *const migrations[] = {
@@ -39,63 +38,84 @@ static const char *const migrations[] = {
 	"  updated_at INTEGER NOT NULL"
 	") STRICT;"
 	"CREATE INDEX machines_by_image ON machines (image_digest);",
+
+	/* AUTOINCREMENT: an id that was given is never given again, whatever was deleted. */
+	"CREATE TABLE events ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT,"
+	"  at INTEGER NOT NULL,"
+	"  type TEXT NOT NULL,"
+	"  machine_id TEXT,"
+	"  name TEXT,"
+	"  state TEXT,"
+	"  reason TEXT,"
+	"  attributes TEXT NOT NULL"
+	") STRICT;"
+	"ALTER TABLE machines ADD COLUMN announced TEXT NOT NULL DEFAULT 'created';"
+	"ALTER TABLE machines ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE machines ADD COLUMN restart_due INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE machines SET announced = state;"
+	"CREATE TABLE volumes ("
+	"  name TEXT PRIMARY KEY,"
+	"  size_mib INTEGER NOT NULL,"
+	"  ready INTEGER NOT NULL,"
+	"  created_at INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE TABLE answers ("
+	"  key TEXT PRIMARY KEY,"
+	"  digest TEXT NOT NULL,"
+	"  machine_id TEXT NOT NULL,"
+	"  status INTEGER NOT NULL,"
+	"  body TEXT,"
+	"  created_at INTEGER NOT NULL"
+	") STRICT;"
+	"CREATE INDEX answers_by_age ON answers (created_at);",
 };
 _Static_assert(ARRAY_SIZE(migrations) == STORE_VERSION, "a migration to each version");
 
-enum statement {
-	MACHINE_INSERT,
-	MACHINE_UPDATE,
-	MACHINE_DELETE,
-	MACHINES_ALL,
-	IMAGE_INSERT,
-	IMAGE_NAME_INSERT,
-	IMAGE_FIND,
-	IMAGE_NAMES,
-	IMAGE_FIND_NAME,
-	IMAGE_FIND_PREFIX,
-	IMAGE_USERS,
-	IMAGE_DELETE,
-	IMAGE_NAME_DELETE,
-	IMAGES_ALL,
-	STATEMENT_COUNT,
-};
-
 #define MACHINE_COLUMNS                                                                            \
 	"id, name, spec, image_digest, state, reason, record, generation, deleting, created_at, "  \
-	"updated_at"
+	"updated_at, announced, restart_count, restart_due"
 #define IMAGE_COLUMNS "digest, architecture, os, config, size_bytes, content_bytes, created_at"
 
-static const char *const statements[STATEMENT_COUNT] = {
-	[MACHINE_INSERT] = "INSERT INTO machines (" MACHINE_COLUMNS ") "
-			   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	[MACHINE_UPDATE] = "UPDATE machines SET state = ?2, reason = ?3, record = ?4, "
-			   "generation = ?5, deleting = ?6, updated_at = ?7 WHERE id = ?1",
-	[MACHINE_DELETE] = "DELETE FROM machines WHERE id = ?",
-	[MACHINES_ALL] = "SELECT " MACHINE_COLUMNS " FROM machines ORDER BY id",
-	[IMAGE_INSERT] = "INSERT INTO images (" IMAGE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?) "
-			 "ON CONFLICT (digest) DO NOTHING",
-	[IMAGE_NAME_INSERT] = "INSERT INTO image_names (name, digest) VALUES (?, ?) "
-			      "ON CONFLICT (name) DO UPDATE SET digest = excluded.digest",
-	[IMAGE_FIND] = "SELECT " IMAGE_COLUMNS " FROM images WHERE digest = ?",
-	[IMAGE_NAMES] = "SELECT name FROM image_names WHERE digest = ? ORDER BY name",
-	[IMAGE_FIND_NAME] = "SELECT digest FROM image_names WHERE name = ?",
+static const char *const statements[STORE_STATEMENT_COUNT] = {
+	[STORE_MACHINE_INSERT] = "INSERT INTO machines (" MACHINE_COLUMNS ") "
+				 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[STORE_MACHINE_UPDATE] = "UPDATE machines SET state = ?2, reason = ?3, record = ?4, "
+				 "generation = ?5, deleting = ?6, updated_at = ?7, "
+				 "announced = ?8, restart_count = ?9, restart_due = ?10 "
+				 "WHERE id = ?1",
+	[STORE_MACHINE_ANNOUNCE] = "UPDATE machines SET announced = ?2 WHERE id = ?1",
+	[STORE_MACHINE_DELETE] = "DELETE FROM machines WHERE id = ?",
+	[STORE_MACHINES_ALL] = "SELECT " MACHINE_COLUMNS " FROM machines ORDER BY id",
+	[STORE_IMAGE_INSERT] =
+		"INSERT INTO images (" IMAGE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?) "
+		"ON CONFLICT (digest) DO NOTHING",
+	[STORE_IMAGE_NAME_INSERT] = "INSERT INTO image_names (name, digest) VALUES (?, ?) "
+				    "ON CONFLICT (name) DO UPDATE SET digest = excluded.digest",
+	[STORE_IMAGE_FIND] = "SELECT " IMAGE_COLUMNS " FROM images WHERE digest = ?",
+	[STORE_IMAGE_NAMES] = "SELECT name FROM image_names WHERE digest = ? ORDER BY name",
+	[STORE_IMAGE_FIND_NAME] = "SELECT digest FROM image_names WHERE name = ?",
 	/* The digits of a digest sort below 'g'. */
-	[IMAGE_FIND_PREFIX] =
+	[STORE_IMAGE_FIND_PREFIX] =
 		"SELECT digest FROM images WHERE digest >= ?1 AND digest < ?1 || 'g' LIMIT 2",
-	[IMAGE_USERS] = "SELECT count(*) FROM machines WHERE image_digest = ?",
-	[IMAGE_DELETE] = "DELETE FROM images WHERE digest = ?",
-	[IMAGE_NAME_DELETE] = "DELETE FROM image_names WHERE name = ?",
-	[IMAGES_ALL] = "SELECT " IMAGE_COLUMNS " FROM images ORDER BY created_at DESC, digest DESC",
-};
-
-struct store {
-	sqlite3 *db;
-	sqlite3_stmt *prepared[STATEMENT_COUNT];
+	[STORE_IMAGE_USERS] = "SELECT count(*) FROM machines WHERE image_digest = ?",
+	[STORE_IMAGE_DELETE] = "DELETE FROM images WHERE digest = ?",
+	[STORE_IMAGE_NAME_DELETE] = "DELETE FROM image_names WHERE name = ?",
+	[STORE_IMAGES_ALL] =
+		"SELECT " IMAGE_COLUMNS " FROM images ORDER BY created_at DESC, digest DESC",
+	[STORE_EVENT_INSERT] = "INSERT INTO events (at, type, machine_id, name, state, reason, "
+			       "attributes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	[STORE_EVENTS_AFTER] = "SELECT id, at, type, machine_id, name, state, reason, attributes "
+			       "FROM events WHERE id > ? ORDER BY id LIMIT ?",
+	[STORE_EVENTS_TRIM] =
+		"DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)",
+	[STORE_EVENTS_RANGE] = "SELECT count(*), min(id), max(id) FROM events",
+	[STORE_EVENTS_OLDEST] = "SELECT min(id) FROM events",
 };
 
 /* ---- SQLite in our words ---- */
 
-static int fail(struct store *store, const char *what, struct err *err)
+int store_fail(struct store *store, const char *what, struct err *err)
 {
 	static const struct {
 		int code, errnum;
@@ -113,26 +133,60 @@ static int fail(struct store *store, const char *what, struct err *err)
 	return err_set(err, errnum, "the database cannot %s: %s", what, sqlite3_errmsg(store->db));
 }
 
-static int execute(struct store *store, const char *sql, struct err *err)
+int store_execute(struct store *store, const char *sql, struct err *err)
 {
 	return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK
 		       ? 0
-		       : fail(store, "be changed", err);
+		       : store_fail(store, "be changed", err);
 }
 
-static sqlite3_stmt *prepare(struct store *store, enum statement which, struct err *err)
+int store_begin(struct store *store, struct err *err)
+{
+	return store_execute(store, "BEGIN IMMEDIATE", err);
+}
+
+int store_end(struct store *store, int r, struct err *err)
+{
+	if (r >= 0)
+		r = store_execute(store, "COMMIT", err);
+	if (r < 0) {
+		/* The first error is the one to tell. */
+		(void)!store_execute(store, "ROLLBACK", NULL);
+		store->events = store->events_before;
+		return r;
+	}
+	store->events_before = store->events;
+	return 0;
+}
+
+/* The write-ahead log reaches the disk with the next full transaction, or when the kernel likes. */
+int store_begin_light(struct store *store, struct err *err)
+{
+	int r = store_execute(store, "PRAGMA synchronous = NORMAL", err);
+
+	return r < 0 ? r : store_begin(store, err);
+}
+
+int store_end_light(struct store *store, int r, struct err *err)
+{
+	r = store_end(store, r, err);
+	if (store_execute(store, "PRAGMA synchronous = FULL", r < 0 ? NULL : err) < 0)
+		return r < 0 ? r : -EIO;
+	return r;
+}
+
+sqlite3_stmt *store_prepare(struct store *store, enum store_statement which, struct err *err)
 {
 	if (store->prepared[which] == NULL &&
 	    sqlite3_prepare_v3(store->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT,
 			       &store->prepared[which], NULL) != SQLITE_OK) {
-		fail(store, "be asked", err);
+		store_fail(store, "be asked", err);
 		return NULL;
 	}
 	return store->prepared[which];
 }
 
-/* Bound text must outlive the statement's step: it is not copied. */
-static void bind_text(sqlite3_stmt *statement, int index, const char *text)
+void store_bind_text(sqlite3_stmt *statement, int index, const char *text)
 {
 	if (text == NULL)
 		sqlite3_bind_null(statement, index);
@@ -140,28 +194,29 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text)
 		sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
 }
 
-static int finish(struct store *store, sqlite3_stmt *statement, int outcome, struct err *err)
+int store_finish(struct store *store, sqlite3_stmt *statement, int outcome, struct err *err)
 {
-	int r = outcome == SQLITE_DONE || outcome == SQLITE_ROW ? 0
-								: fail(store, "be written", err);
+	int r = outcome == SQLITE_DONE || outcome == SQLITE_ROW
+			? 0
+			: store_fail(store, "be written", err);
 
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
 	return r;
 }
 
-static int run_with_text(struct store *store, enum statement which, const char *text,
-			 struct err *err)
+int store_run_with_text(struct store *store, enum store_statement which, const char *text,
+			struct err *err)
 {
-	sqlite3_stmt *statement = prepare(store, which, err);
+	sqlite3_stmt *statement = store_prepare(store, which, err);
 
 	if (statement == NULL)
 		return -EIO;
-	bind_text(statement, 1, text);
-	return finish(store, statement, sqlite3_step(statement), err);
+	store_bind_text(statement, 1, text);
+	return store_finish(store, statement, sqlite3_step(statement), err);
 }
 
-static const char *column_text(sqlite3_stmt *statement, int index)
+const char *store_column_text(sqlite3_stmt *statement, int index)
 {
 	return (const char *)sqlite3_column_text(statement, index);
 }
@@ -175,7 +230,7 @@ static int read_version(struct store *store, int *ret_version, struct err *err)
 	if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &statement, NULL) !=
 		    SQLITE_OK ||
 	    sqlite3_step(statement) != SQLITE_ROW)
-		return fail(store, "be read", err);
+		return store_fail(store, "be read", err);
 	*ret_version = sqlite3_column_int(statement, 0);
 	sqlite3_finalize(statement);
 	return 0;
@@ -196,13 +251,12 @@ static int migrate(struct store *store, struct err *err)
 		char pragma[64];
 
 		snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", version + 1);
-		r = execute(store, "BEGIN IMMEDIATE", err);
+		r = store_begin(store, err);
 		if (r >= 0)
-			r = execute(store, migrations[version], err);
+			r = store_execute(store, migrations[version], err);
 		if (r >= 0)
-			r = execute(store, pragma, err);
-		if (r >= 0)
-			r = execute(store, "COMMIT", err);
+			r = store_execute(store, pragma, err);
+		r = store_end(store, r, err);
 		if (r < 0)
 			return err_prefix(err, "bringing the database to version %d", version + 1);
 	}
@@ -223,13 +277,15 @@ int store_open(const char *path, struct store **ret_store, struct err *err)
 	int r = 0;
 
 	if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK)
-		r = fail(store, "be opened", err);
+		r = store_fail(store, "be opened", err);
 	if (r >= 0)
 		sqlite3_busy_timeout(store->db, 2000);
 	if (r >= 0)
-		r = execute(store, pragmas, err);
+		r = store_execute(store, pragmas, err);
 	if (r >= 0)
 		r = migrate(store, err);
+	if (r >= 0)
+		r = store_events_open(store, err);
 	if (r < 0) {
 		store_close(store);
 		return err_prefix(err, "'%s'", path);
@@ -242,7 +298,7 @@ void store_close(struct store *store)
 {
 	if (store == NULL)
 		return;
-	for (int i = 0; i < STATEMENT_COUNT; i++)
+	for (int i = 0; i < STORE_STATEMENT_COUNT; i++)
 		sqlite3_finalize(store->prepared[i]);
 	sqlite3_close(store->db);
 	free(store);
@@ -250,64 +306,130 @@ void store_close(struct store *store)
 
 /* ---- machines ---- */
 
-int store_machine_insert(struct store *store, const struct store_machine *machine, struct err *err)
+static int insert_row(struct store *store, const struct store_machine *machine, struct err *err)
 {
-	sqlite3_stmt *statement = prepare(store, MACHINE_INSERT, err);
+	sqlite3_stmt *statement = store_prepare(store, STORE_MACHINE_INSERT, err);
 
 	if (statement == NULL)
 		return -EIO;
-	bind_text(statement, 1, machine->id);
-	bind_text(statement, 2, machine->name);
-	bind_text(statement, 3, machine->spec);
-	bind_text(statement, 4, machine->image_digest);
-	bind_text(statement, 5, machine_state_name(machine->state));
-	bind_text(statement, 6, machine->reason);
-	bind_text(statement, 7, machine->record);
+	store_bind_text(statement, 1, machine->id);
+	store_bind_text(statement, 2, machine->name);
+	store_bind_text(statement, 3, machine->spec);
+	store_bind_text(statement, 4, machine->image_digest);
+	store_bind_text(statement, 5, machine_state_name(machine->state));
+	store_bind_text(statement, 6, machine->reason);
+	store_bind_text(statement, 7, machine->record);
 	sqlite3_bind_int64(statement, 8, machine->generation);
 	sqlite3_bind_int(statement, 9, machine->deleting);
 	sqlite3_bind_int64(statement, 10, machine->created_at);
 	sqlite3_bind_int64(statement, 11, machine->updated_at);
-	return finish(store, statement, sqlite3_step(statement), err);
+	store_bind_text(statement, 12, machine_state_name(machine->announced));
+	sqlite3_bind_int64(statement, 13, machine->restart_count);
+	sqlite3_bind_int(statement, 14, machine->restart_due);
+	return store_finish(store, statement, sqlite3_step(statement), err);
+}
+
+int store_machine_insert(struct store *store, const struct store_machine *machine, struct err *err)
+{
+	int r = store_begin(store, err);
+
+	if (r < 0)
+		return r;
+	r = insert_row(store, machine, err);
+	if (r >= 0)
+		r = store_events_write(store, machine->events, machine->event_count, err);
+	return store_end(store, r, err);
+}
+
+static int update_row(struct store *store, const struct store_machine *machine, struct err *err)
+{
+	sqlite3_stmt *statement = store_prepare(store, STORE_MACHINE_UPDATE, err);
+
+	if (statement == NULL)
+		return -EIO;
+	store_bind_text(statement, 1, machine->id);
+	store_bind_text(statement, 2, machine_state_name(machine->state));
+	store_bind_text(statement, 3, machine->reason);
+	store_bind_text(statement, 4, machine->record);
+	sqlite3_bind_int64(statement, 5, machine->generation);
+	sqlite3_bind_int(statement, 6, machine->deleting);
+	sqlite3_bind_int64(statement, 7, machine->updated_at);
+	store_bind_text(statement, 8, machine_state_name(machine->announced));
+	sqlite3_bind_int64(statement, 9, machine->restart_count);
+	sqlite3_bind_int(statement, 10, machine->restart_due);
+	return store_finish(store, statement, sqlite3_step(statement), err);
 }
 
 int store_machine_update(struct store *store, const struct store_machine *machine, struct err *err)
 {
-	sqlite3_stmt *statement = prepare(store, MACHINE_UPDATE, err);
+	int r = store_begin(store, err);
+
+	if (r < 0)
+		return r;
+	r = update_row(store, machine, err);
+	if (r >= 0)
+		r = store_events_write(store, machine->events, machine->event_count, err);
+	return store_end(store, r, err);
+}
+
+static int announce(struct store *store, const struct store_event *event, struct err *err)
+{
+	sqlite3_stmt *statement = store_prepare(store, STORE_MACHINE_ANNOUNCE, err);
 
 	if (statement == NULL)
 		return -EIO;
-	bind_text(statement, 1, machine->id);
-	bind_text(statement, 2, machine_state_name(machine->state));
-	bind_text(statement, 3, machine->reason);
-	bind_text(statement, 4, machine->record);
-	sqlite3_bind_int64(statement, 5, machine->generation);
-	sqlite3_bind_int(statement, 6, machine->deleting);
-	sqlite3_bind_int64(statement, 7, machine->updated_at);
-	return finish(store, statement, sqlite3_step(statement), err);
+	store_bind_text(statement, 1, event->machine_id);
+	store_bind_text(statement, 2, event->state);
+	return store_finish(store, statement, sqlite3_step(statement), err);
 }
 
-int store_machine_delete(struct store *store, const char *id, struct err *err)
+int store_machine_announce(struct store *store, const struct store_event *event, struct err *err)
 {
-	return run_with_text(store, MACHINE_DELETE, id, err);
+	int r = store_begin_light(store, err);
+
+	if (r < 0)
+		return r;
+	r = announce(store, event, err);
+	if (r >= 0)
+		r = store_events_write(store, event, 1, err);
+	return store_end_light(store, r, err);
+}
+
+int store_machine_delete(struct store *store, const char *id, const struct store_event *event,
+			 struct err *err)
+{
+	int r = store_begin(store, err);
+
+	if (r < 0)
+		return r;
+	r = store_run_with_text(store, STORE_MACHINE_DELETE, id, err);
+	if (r >= 0)
+		r = store_events_write(store, event, event == NULL ? 0 : 1, err);
+	return store_end(store, r, err);
 }
 
 static int read_machine(sqlite3_stmt *row, struct store_machine *machine, struct err *err)
 {
 	*machine = (struct store_machine){
-		.id = column_text(row, 0),
-		.name = column_text(row, 1),
-		.spec = column_text(row, 2),
-		.image_digest = column_text(row, 3),
-		.reason = column_text(row, 5),
-		.record = column_text(row, 6),
+		.id = store_column_text(row, 0),
+		.name = store_column_text(row, 1),
+		.spec = store_column_text(row, 2),
+		.image_digest = store_column_text(row, 3),
+		.reason = store_column_text(row, 5),
+		.record = store_column_text(row, 6),
 		.generation = sqlite3_column_int64(row, 7),
 		.deleting = sqlite3_column_int(row, 8) != 0,
 		.created_at = sqlite3_column_int64(row, 9),
 		.updated_at = sqlite3_column_int64(row, 10),
+		.restart_count = sqlite3_column_int64(row, 12),
+		.restart_due = sqlite3_column_int(row, 13) != 0,
 	};
-	if (machine_state_parse(column_text(row, 4), &machine->state) < 0)
+	if (machine_state_parse(store_column_text(row, 11), &machine->announced) < 0)
+		return err_set(err, EPROTO, "machine %s has announced an unknown state",
+			       machine->id);
+	if (machine_state_parse(store_column_text(row, 4), &machine->state) < 0)
 		return err_set(err, EPROTO, "machine %s has the unknown state '%s'", machine->id,
-			       column_text(row, 4));
+			       store_column_text(row, 4));
 	return 0;
 }
 
@@ -316,7 +438,7 @@ int store_machines_each(struct store *store,
 				    struct err *err),
 			void *user, struct err *err)
 {
-	sqlite3_stmt *statement = prepare(store, MACHINES_ALL, err);
+	sqlite3_stmt *statement = store_prepare(store, STORE_MACHINES_ALL, err);
 	int outcome, r = 0;
 
 	if (statement == NULL)
@@ -332,198 +454,5 @@ int store_machines_each(struct store *store,
 		sqlite3_reset(statement);
 		return r;
 	}
-	return finish(store, statement, outcome, err);
-}
-
-/* ---- images ---- */
-
-void store_image_done(struct store_image *image)
-{
-	free(image->digest);
-	free(image->architecture);
-	free(image->os);
-	free(image->config);
-	strv_free(image->names);
-	*image = (struct store_image){0};
-}
-
-static int insert_image_row(struct store *store, const struct store_image *image, struct err *err)
-{
-	sqlite3_stmt *statement = prepare(store, IMAGE_INSERT, err);
-
-	if (statement == NULL)
-		return -EIO;
-	bind_text(statement, 1, image->digest);
-	bind_text(statement, 2, image->architecture);
-	bind_text(statement, 3, image->os);
-	bind_text(statement, 4, image->config);
-	sqlite3_bind_int64(statement, 5, image->size_bytes);
-	sqlite3_bind_int64(statement, 6, image->content_bytes);
-	sqlite3_bind_int64(statement, 7, image->created_at);
-	return finish(store, statement, sqlite3_step(statement), err);
-}
-
-static int insert_image_names(struct store *store, const struct store_image *image, struct err *err)
-{
-	for (char **name = image->names; name != NULL && *name != NULL; name++) {
-		sqlite3_stmt *statement = prepare(store, IMAGE_NAME_INSERT, err);
-		int r;
-
-		if (statement == NULL)
-			return -EIO;
-		bind_text(statement, 1, *name);
-		bind_text(statement, 2, image->digest);
-		r = finish(store, statement, sqlite3_step(statement), err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int store_image_insert(struct store *store, const struct store_image *image, struct err *err)
-{
-	int r = execute(store, "BEGIN IMMEDIATE", err);
-
-	if (r < 0)
-		return r;
-	r = insert_image_row(store, image, err);
-	if (r >= 0)
-		r = insert_image_names(store, image, err);
-	if (r >= 0)
-		r = execute(store, "COMMIT", err);
-	if (r < 0)
-		(void)!execute(store, "ROLLBACK", NULL); /* the first error is the one to tell */
-	return r;
-}
-
-static int read_names(struct store *store, struct store_image *image, struct err *err)
-{
-	sqlite3_stmt *statement = prepare(store, IMAGE_NAMES, err);
-	int outcome;
-
-	if (statement == NULL)
-		return -EIO;
-	bind_text(statement, 1, image->digest);
-	while ((outcome = sqlite3_step(statement)) == SQLITE_ROW)
-		strv_push(&image->names, column_text(statement, 0));
-	return finish(store, statement, outcome, err);
-}
-
-static int read_image(struct store *store, sqlite3_stmt *row, struct store_image *image,
-		      struct err *err)
-{
-	*image = (struct store_image){
-		.digest = mem_strdup(column_text(row, 0)),
-		.architecture = mem_strdup(column_text(row, 1)),
-		.os = mem_strdup(column_text(row, 2)),
-		.config = mem_strdup(column_text(row, 3)),
-		.size_bytes = sqlite3_column_int64(row, 4),
-		.content_bytes = sqlite3_column_int64(row, 5),
-		.created_at = sqlite3_column_int64(row, 6),
-	};
-	return read_names(store, image, err);
-}
-
-int store_image_find(struct store *store, const char *digest, struct store_image *ret_image,
-		     struct err *err)
-{
-	sqlite3_stmt *statement = prepare(store, IMAGE_FIND, err);
-	int outcome, r = -ENOENT;
-
-	*ret_image = (struct store_image){0};
-	if (statement == NULL)
-		return -EIO;
-	bind_text(statement, 1, digest);
-	outcome = sqlite3_step(statement);
-	if (outcome == SQLITE_ROW)
-		r = read_image(store, statement, ret_image, err);
-	if (finish(store, statement, outcome, err) < 0)
-		return -EIO;
-	if (r < 0)
-		store_image_done(ret_image);
-	return r;
-}
-
-/* The digests that a statement with one text gives, at most two of them. */
-static int find_digest(struct store *store, enum statement which, const char *text,
-		       char **ret_digest, struct err *err)
-{
-	sqlite3_stmt *statement = prepare(store, which, err);
-	char *digest = NULL;
-	int outcome, r = -ENOENT;
-
-	if (statement == NULL)
-		return -EIO;
-	bind_text(statement, 1, text);
-	while ((outcome = sqlite3_step(statement)) == SQLITE_ROW) {
-		r = r == -ENOENT ? 0 : -EMLINK;
-		mem_replace(&digest, column_text(statement, 0));
-	}
-	if (finish(store, statement, outcome, err) < 0)
-		r = -EIO;
-	if (r < 0)
-		free(digest);
-	else
-		*ret_digest = digest;
-	return r;
-}
-
-int store_image_find_name(struct store *store, const char *name, char **ret_digest, struct err *err)
-{
-	return find_digest(store, IMAGE_FIND_NAME, name, ret_digest, err);
-}
-
-int store_image_find_prefix(struct store *store, const char *prefix, char **ret_digest,
-			    struct err *err)
-{
-	return find_digest(store, IMAGE_FIND_PREFIX, prefix, ret_digest, err);
-}
-
-int store_image_count_users(struct store *store, const char *digest, int64_t *ret_count,
-			    struct err *err)
-{
-	sqlite3_stmt *statement = prepare(store, IMAGE_USERS, err);
-	int outcome;
-
-	if (statement == NULL)
-		return -EIO;
-	bind_text(statement, 1, digest);
-	outcome = sqlite3_step(statement);
-	if (outcome == SQLITE_ROW)
-		*ret_count = sqlite3_column_int64(statement, 0);
-	return finish(store, statement, outcome, err);
-}
-
-int store_image_delete(struct store *store, const char *digest, struct err *err)
-{
-	return run_with_text(store, IMAGE_DELETE, digest, err);
-}
-
-int store_image_delete_name(struct store *store, const char *name, struct err *err)
-{
-	return run_with_text(store, IMAGE_NAME_DELETE, name, err);
-}
-
-int store_images_each(struct store *store,
-		      int (*each)(const struct store_image *image, void *user, struct err *err),
-		      void *user, struct err *err)
-{
-	sqlite3_stmt *statement = prepare(store, IMAGES_ALL, err);
-	int outcome, r = 0;
-
-	if (statement == NULL)
-		return -EIO;
-	while ((outcome = sqlite3_step(statement)) == SQLITE_ROW && r >= 0) {
-		struct store_image image;
-
-		r = read_image(store, statement, &image, err);
-		if (r >= 0)
-			r = each(&image, user, err);
-		store_image_done(&image);
-	}
-	if (r < 0) {
-		sqlite3_reset(statement);
-		return r;
-	}
-	return finish(store, statement, outcome, err);
+	return store_finish(store, statement, outcome, err);
 }

@@ -15,13 +15,27 @@
 #include "base/err.h"
 #include "machine/state.h"
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 
 struct store;
 
 /* Opens or makes the database and brings it to STORE_VERSION. -EPROTO when it is of a later one. */
 int store_open(const char *path, struct store **ret_store, struct err *err) _must_check_;
 void store_close(struct store *store);
+
+/* Something that happened. NULL where there is none. */
+struct store_event {
+	int64_t id; /* given when it is written; they increase, with gaps, and never come again */
+	int64_t at;
+	const char *type; /* "machine.running" */
+	const char *machine_id, *name, *state, *reason;
+	const char *attributes; /* a JSON object; NULL: an empty one */
+};
+
+struct store_event_range {
+	int64_t count;
+	int64_t oldest, newest; /* ids; 0: there is none */
+};
 
 /* NULL where there is none. `spec` and `record` (machine/record.h) are JSON. */
 struct store_machine {
@@ -34,21 +48,47 @@ struct store_machine {
 	int64_t generation;
 	bool deleting;
 	int64_t created_at, updated_at;
+	enum machine_state announced; /* the newest state that there is an event of */
+	int64_t restart_count;
+	bool restart_due; /* at rest until its policy starts it again */
+
+	/* What happened to it, written in the same transaction. */
+	const struct store_event *events;
+	size_t event_count;
 };
 
 int store_machine_insert(struct store *store, const struct store_machine *machine,
 			 struct err *err) _must_check_;
 
-/* Writes state, reason, record, generation, deleting and updated_at. */
+/* Writes all but id, name, spec, image_digest and created_at. */
 int store_machine_update(struct store *store, const struct store_machine *machine,
 			 struct err *err) _must_check_;
-int store_machine_delete(struct store *store, const char *id, struct err *err) _must_check_;
+
+/*
+ * An event of a live machine's state, which its row does not hold. As store_event_insert() it
+ * survives this process at once and the host's power a little later.
+ */
+int store_machine_announce(struct store *store, const struct store_event *event,
+			   struct err *err) _must_check_;
+
+/* `event` may be NULL, here and below. */
+int store_machine_delete(struct store *store, const char *id, const struct store_event *event,
+			 struct err *err) _must_check_;
 
 /* Calls back for each, oldest first; strings live during the call. A negative errno ends it. */
 int store_machines_each(struct store *store,
 			int (*each)(const struct store_machine *machine, void *user,
 				    struct err *err),
 			void *user, struct err *err) _must_check_;
+
+int store_event_insert(struct store *store, const struct store_event *event,
+		       struct err *err) _must_check_;
+struct store_event_range store_events_range(const struct store *store);
+
+/* Calls back for at most `limit` events whose id is greater, in order; strings live in the call. */
+int store_events_after(struct store *store, int64_t after, size_t limit,
+		       void (*each)(const struct store_event *event, void *user), void *user,
+		       struct err *err) _must_check_;
 
 struct store_image {
 	char *digest, *architecture, *os;
@@ -62,7 +102,7 @@ void store_image_done(struct store_image *image);
 
 /* Inserts it unless it is there, and gives it the names, taking them away from other images. */
 int store_image_insert(struct store *store, const struct store_image *image,
-		       struct err *err) _must_check_;
+		       const struct store_event *event, struct err *err) _must_check_;
 
 /* By the whole digest, or by the exact name. -ENOENT. `ret_image` is initialised by the callee. */
 int store_image_find(struct store *store, const char *digest, struct store_image *ret_image,
@@ -77,7 +117,8 @@ int store_image_find_prefix(struct store *store, const char *prefix, char **ret_
 /* How many machines use it. */
 int store_image_count_users(struct store *store, const char *digest, int64_t *ret_count,
 			    struct err *err) _must_check_;
-int store_image_delete(struct store *store, const char *digest, struct err *err) _must_check_;
+int store_image_delete(struct store *store, const char *digest, const struct store_event *event,
+		       struct err *err) _must_check_;
 int store_image_delete_name(struct store *store, const char *name, struct err *err) _must_check_;
 
 /* Newest first; images borrow nothing. */

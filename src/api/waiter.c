@@ -12,6 +12,7 @@
 
 struct waiter {
 	struct observer observer;
+	bool heard; /* the machine has changed since it waits */
 	uv_timer_t timer;
 	struct machine *machine;
 	enum wait_target target;
@@ -74,6 +75,11 @@ static bool look(const struct waiter *waiter, enum wait_outcome *ret_outcome)
 {
 	const struct machine *machine = waiter->machine;
 
+	/* It starts by itself: at rest it is not, and an end before this wait is no answer. */
+	if (machine->restart_due &&
+	    (!waiter->heard || waiter->target == WAIT_STOPPED ||
+	     waiter->target == WAIT_FAILED_STATE || waiter->target == WAIT_REST))
+		return false;
 	switch (waiter->target) {
 	case WAIT_READY:
 		return look_for_ready(machine, ret_outcome);
@@ -97,6 +103,7 @@ static void on_event(struct observer *observer, enum machine_event event)
 	struct waiter *waiter = (struct waiter *)observer;
 	enum wait_outcome outcome;
 
+	waiter->heard = true;
 	if (event == MACHINE_EVENT_DELETED)
 		end(waiter, waiter->target == WAIT_DELETED_STATE ? WAIT_REACHED : WAIT_DELETED);
 	else if (event == MACHINE_EVENT_CHANGED && look(waiter, &outcome))

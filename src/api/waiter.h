@@ -11,6 +11,10 @@
  *	DELETED	it is gone
  *
  * What is so already is answered at once, READY also when the machine has ended since.
+ *
+ * A machine that its policy is about to start again has not ended: STOPPED, FAILED and REST wait on,
+ * and so does a wait for READY or RUNNING that begins then. One that began before hears of the
+ * failure of the start that it waited for.
  */
 #ifndef API_WAITER_H
 #define API_WAITER_H

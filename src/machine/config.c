@@ -441,27 +441,23 @@ static int check_process(const struct machine_config *config, struct err *err)
 	return check_hostname(config->hostname, err);
 }
 
-/* What is not enforced yet is refused, so that nobody relies on it. */
-static int check_not_yet(const struct machine_config *config, struct err *err)
+static int check_end(const struct machine_config *config, struct err *err)
 {
-	if (strcmp(config->restart.policy, "no") != 0)
+	static const char *const policies[] = {"no", "on-failure", "always"};
+	const char *policy = config->restart.policy;
+	bool known = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(policies); i++)
+		known = known || strcmp(policy, policies[i]) == 0;
+	if (!known)
 		return err_set(err, EDOM,
-			       "config.restart.policy must be 'no': this version restarts nothing");
-	if (config->auto_remove)
+			       "config.restart.policy must be 'no', 'on-failure' or 'always', not "
+			       "'%.32s'",
+			       policy);
+	if (config->auto_remove && strcmp(policy, "always") == 0)
 		return err_set(err, EDOM,
-			       "config.auto_remove must be false: this version removes nothing by "
-			       "itself (krun-run --rm does)");
-	if (config->ttl_s != 0)
-		return err_set(err, EDOM,
-			       "config.ttl_s must be 0: this version ends nothing by "
-			       "itself");
-	for (size_t i = 0; i < config->volumes.count; i++) {
-		if (config->volumes.items[i].volume != NULL)
-			return err_set(err, EDOM,
-				       "config.volumes[%zu].volume: this version has no named "
-				       "volumes",
-				       i);
-	}
+			       "config.auto_remove and config.restart.policy 'always' contradict "
+			       "each other: such a machine never ends by itself");
 	return 0;
 }
 
@@ -502,7 +498,7 @@ static int check_config(const struct machine_config *config, struct err *err)
 	if (r >= 0)
 		r = check_volumes(&config->volumes, err);
 	if (r >= 0)
-		r = check_not_yet(config, err);
+		r = check_end(config, err);
 	return r;
 }
 

@@ -127,5 +127,5 @@ def test_a_database_of_a_later_version(stopped_api):
     database.close()
     assert "later krun-api" in api.refuses_to_start()
     with sqlite3.connect(api.state_dir / "krun.db") as database:
-        database.execute("PRAGMA user_version = 1")
+        database.execute("PRAGMA user_version = 2")
     database.close()

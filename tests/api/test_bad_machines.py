@@ -38,9 +38,10 @@ CASES = [
     ({"env": {"A": 1}}, 400, "env"),
     ({"args": ["x" * 60000]}, 422, "longer"),
     ({"stop": {"signal": "SIGNOPE"}}, 422, "signal"),
-    ({"restart": {"policy": "always"}}, 422, "restart"),
-    ({"auto_remove": True}, 422, "auto_remove"),
-    ({"ttl_s": 1}, 422, "ttl_s"),
+    ({"restart": {"policy": "unless-stopped"}}, 422, "restart"),
+    ({"restart": {"policy": "on-failure", "max_retries": -1}}, 422, "max_retries"),
+    ({"restart": {"policy": "always"}, "auto_remove": True}, 422, "contradict"),
+    ({"ttl_s": -1}, 422, "ttl_s"),
 ]
 
 

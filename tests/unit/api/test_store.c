@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "bounds.h"
 #include "machine.h"
 #include "machines.h"
 #include "store.h"
@@ -70,6 +71,9 @@ static int count(const struct store_machine *machine, void *user, struct err *er
 	assert_null(machine->record);
 	assert_int_equal(machine->generation, 3);
 	assert_true(machine->deleting);
+	assert_int_equal(machine->announced, MACHINE_STATE_RUNNING);
+	assert_int_equal(machine->restart_count, 7);
+	assert_true(machine->restart_due);
 	return 0;
 }
 
@@ -84,12 +88,15 @@ static void machines_survive(void **state)
 	changed.reason = "why";
 	changed.generation = 3;
 	changed.deleting = true;
+	changed.announced = MACHINE_STATE_RUNNING;
+	changed.restart_count = 7;
+	changed.restart_due = true;
 	assert_int_equal(store_machine_update(store, &changed, NULL), 0);
 	store_close(store);
 	store = open_store();
 	assert_int_equal(store_machines_each(store, count, &seen, NULL), 0);
 	assert_int_equal(seen, 1);
-	assert_int_equal(store_machine_delete(store, machine_a.id, NULL), 0);
+	assert_int_equal(store_machine_delete(store, machine_a.id, NULL, NULL), 0);
 	seen = 0;
 	assert_int_equal(store_machines_each(store, count, &seen, NULL), 0);
 	assert_int_equal(seen, 0);
@@ -124,7 +131,7 @@ static void insert_image(struct store *store, const char *digest, const char *na
 {
 	struct store_image image = make_image(digest, name);
 
-	assert_int_equal(store_image_insert(store, &image, NULL), 0);
+	assert_int_equal(store_image_insert(store, &image, NULL, NULL), 0);
 	store_image_done(&image);
 }
 
@@ -165,9 +172,9 @@ static void an_image_in_use_stays(void **state)
 	assert_int_equal(store_machine_insert(store, &machine, NULL), 0);
 	assert_int_equal(store_image_count_users(store, DIGEST_A, &users, NULL), 0);
 	assert_int_equal(users, 1);
-	assert_int_equal(store_image_delete(store, DIGEST_A, NULL), -EEXIST);
-	assert_int_equal(store_machine_delete(store, machine.id, NULL), 0);
-	assert_int_equal(store_image_delete(store, DIGEST_A, NULL), 0);
+	assert_int_equal(store_image_delete(store, DIGEST_A, NULL, NULL), -EEXIST);
+	assert_int_equal(store_machine_delete(store, machine.id, NULL, NULL), 0);
+	assert_int_equal(store_image_delete(store, DIGEST_A, NULL, NULL), 0);
 	/* Its names go with it. */
 	assert_int_equal(store_image_find_name(store, "web:latest", &digest, NULL), -ENOENT);
 	store_close(store);
@@ -180,6 +187,121 @@ static void a_machine_of_an_unknown_image_is_refused(void **state)
 
 	machine.image_digest = DIGEST_A;
 	assert_true(store_machine_insert(store, &machine, NULL) < 0);
+	store_close(store);
+}
+
+/* ---- events ---- */
+
+static void add_events(struct store *store, int count)
+{
+	const struct store_event event = {.at = 5, .type = "image.deleted", .name = "web"};
+
+	for (int i = 0; i < count; i++)
+		assert_int_equal(store_event_insert(store, &event, NULL), 0);
+}
+
+struct seen_events {
+	int64_t first, last;
+	int count;
+};
+
+static void see_event(const struct store_event *event, void *user)
+{
+	struct seen_events *seen = user;
+
+	assert_true(event->id > seen->last);
+	assert_non_null(event->attributes);
+	if (seen->count++ == 0)
+		seen->first = event->id;
+	seen->last = event->id;
+}
+
+static struct seen_events read_events(struct store *store, int64_t after, size_t limit)
+{
+	struct seen_events seen = {.last = after};
+
+	assert_int_equal(store_events_after(store, after, limit, see_event, &seen, NULL), 0);
+	return seen;
+}
+
+static void events_are_read_in_slices(void **state)
+{
+	struct store *store = open_store();
+	struct seen_events seen;
+
+	assert_int_equal(store_events_range(store).count, 0);
+	assert_int_equal(read_events(store, 0, 10).count, 0);
+	add_events(store, 5);
+	assert_int_equal(store_events_range(store).newest, 5);
+	seen = read_events(store, 1, 3);
+	assert_int_equal(seen.count, 3);
+	assert_int_equal(seen.first, 2);
+	assert_int_equal(seen.last, 4);
+	assert_int_equal(read_events(store, 5, 3).count, 0);
+	store_close(store);
+}
+
+static void the_oldest_events_go_and_ids_never_come_again(void **state)
+{
+	struct store *store = open_store();
+	struct store_event_range range;
+
+	add_events(store, EVENTS_MAX + 3);
+	range = store_events_range(store);
+	assert_int_equal(range.count, EVENTS_MAX);
+	assert_int_equal(range.oldest, 4);
+	assert_int_equal(range.newest, EVENTS_MAX + 3);
+	assert_int_equal(read_events(store, 0, 1).first, 4);
+	store_close(store);
+	store = open_store();
+	assert_int_equal(store_events_range(store).count, EVENTS_MAX);
+	assert_int_equal(store_events_range(store).newest, range.newest);
+	add_events(store, 1);
+	assert_true(store_events_range(store).newest > range.newest);
+	assert_int_equal(store_events_range(store).count, EVENTS_MAX);
+	store_close(store);
+}
+
+static void an_event_is_written_with_its_row_or_not_at_all(void **state)
+{
+	const struct store_event event = {.at = 5,
+					  .type = "machine.created",
+					  .machine_id = machine_a.id,
+					  .name = "a"};
+	struct store *store = open_store();
+	struct store_machine machine = machine_a;
+
+	machine.events = &event;
+	machine.event_count = 1;
+	assert_int_equal(store_machine_insert(store, &machine, NULL), 0);
+	assert_int_equal(store_events_range(store).count, 1);
+	assert_int_equal(store_machine_insert(store, &machine, NULL), -EEXIST);
+	assert_int_equal(store_events_range(store).count, 1);
+	assert_int_equal(read_events(store, 0, 10).count, 1);
+	assert_int_equal(store_machine_delete(store, machine.id, &event, NULL), 0);
+	assert_int_equal(read_events(store, 0, 10).count, 2);
+	store_close(store);
+}
+
+static int see_announced(const struct store_machine *machine, void *user, struct err *err)
+{
+	assert_int_equal(machine->state, MACHINE_STATE_CREATED);
+	assert_int_equal(machine->announced, MACHINE_STATE_RUNNING);
+	return 0;
+}
+
+static void what_was_announced_is_known_later(void **state)
+{
+	const struct store_event event = {.at = 5,
+					  .type = "machine.running",
+					  .machine_id = machine_a.id,
+					  .name = "a",
+					  .state = "running"};
+	struct store *store = open_store();
+
+	assert_int_equal(store_machine_insert(store, &machine_a, NULL), 0);
+	assert_int_equal(store_machine_announce(store, &event, NULL), 0);
+	assert_int_equal(store_machines_each(store, see_announced, NULL, NULL), 0);
 	store_close(store);
 }
 
@@ -312,6 +434,33 @@ static void observers_may_end_each_other(void **state)
 	machine_free(machine);
 }
 
+static int see_migrated(const struct store_machine *machine, void *user, struct err *err)
+{
+	assert_int_equal(machine->announced, MACHINE_STATE_FAILED);
+	assert_int_equal(machine->restart_count, 0);
+	assert_false(machine->restart_due);
+	return 0;
+}
+
+static void a_database_of_the_first_version_is_brought_up(void **state)
+{
+	struct store *store = open_store();
+	struct store_machine machine = machine_a;
+
+	machine.state = MACHINE_STATE_FAILED;
+	assert_int_equal(store_machine_insert(store, &machine, NULL), 0);
+	store_close(store);
+	run_sql("DROP TABLE events; DROP TABLE volumes; DROP TABLE answers;"
+		"ALTER TABLE machines DROP COLUMN announced;"
+		"ALTER TABLE machines DROP COLUMN restart_count;"
+		"ALTER TABLE machines DROP COLUMN restart_due;"
+		"PRAGMA user_version = 1;");
+	store = open_store();
+	assert_int_equal(store_machines_each(store, see_migrated, NULL, NULL), 0);
+	add_events(store, 1);
+	store_close(store);
+}
+
 int main(void)
 {
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -321,6 +470,11 @@ int main(void)
 		STORE_TEST(images_are_found_by_name_digest_and_prefix),
 		STORE_TEST(an_image_in_use_stays),
 		STORE_TEST(a_machine_of_an_unknown_image_is_refused),
+		STORE_TEST(events_are_read_in_slices),
+		STORE_TEST(the_oldest_events_go_and_ids_never_come_again),
+		STORE_TEST(an_event_is_written_with_its_row_or_not_at_all),
+		STORE_TEST(what_was_announced_is_known_later),
+		STORE_TEST(a_database_of_the_first_version_is_brought_up),
 		STORE_TEST(a_later_version_is_refused),
 		STORE_TEST(a_migration_that_fails_changes_nothing),
 		STORE_TEST(a_file_that_is_no_database),
