@@ -50,7 +50,7 @@ static void on_output(void *user, enum wire_stream stream, const void *data, siz
 	struct buf *kept = stream == WIRE_STREAM_STDOUT ? &exec->result.out : &exec->result.errors;
 	size_t keep = MIN(EXEC_OUTPUT_BYTES_MAX - kept->length, length);
 
-	if (keep < length || buf_append(kept, data, keep) < 0)
+	if (buf_append(kept, data, keep) < 0 || keep < length)
 		exec->result.truncated = true;
 	session_give_credit(exec->session, stream, length);
 }
