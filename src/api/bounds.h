@@ -59,13 +59,13 @@
 #define PROBE_TIMEOUT_MS         15000
 #define PROBE_BYTES_MAX          (64 * KIB)
 
-/* Tokens. */
-#define TOKEN_BYTES_MIN 16
-#define TOKEN_BYTES_MAX 512
-
-#endif
 /* Events. */
 #define EVENTS_MAX           10000 /* kept; the oldest go first */
 #define EVENTS_SLICE         128   /* read at once for one follower */
 #define EVENTS_KEEP_ALIVE_MS 15000
 
+/* Tokens. */
+#define TOKEN_BYTES_MIN 16
+#define TOKEN_BYTES_MAX 512
+
+#endif

@@ -66,7 +66,6 @@ struct request *request_new(struct server *server, const struct http_head *head)
 	request->has_length = head->has_body && !head->chunked;
 	request->content_length = head->content_length;
 	request->target = mem_strdup(head->target);
-	buf_init(&request->body, HTTP_BODY_BYTES_MAX);
 	if (head->upgrade) {
 		request->upgrade = mem_strdup_or_null(head->headers[HTTP_HEADER_UPGRADE]);
 		request->websocket_key =
@@ -74,6 +73,7 @@ struct request *request_new(struct server *server, const struct http_head *head)
 		request->websocket_version =
 			mem_strdup_or_null(head->headers[HTTP_HEADER_WEBSOCKET_VERSION]);
 	}
+	buf_init(&request->body, HTTP_BODY_BYTES_MAX);
 	snprintf(request->id, sizeof(request->id), "%s-%08x", server->request_prefix,
 		 (unsigned)++server->request_count);
 	return request;
@@ -87,12 +87,12 @@ void request_free(struct request *request)
 	buf_done(&request->body);
 	free(request->target);
 	free(request->param_own);
-	free(request);
 	free(request->last_event_id);
 	free(request->idempotency_key);
 	free(request->upgrade);
 	free(request->websocket_key);
 	free(request->websocket_version);
+	free(request);
 }
 
 int request_read_target(struct request *request, const char *ret_segments[PATH_SEGMENTS_MAX],
@@ -170,6 +170,8 @@ static void reply(struct request *request, const struct answer *answer, const vo
 	uv_buf_t parts[2];
 	int head_length;
 
+	if (request->on_answer != NULL)
+		request->on_answer(request, answer->status, body, length);
 	if (request->connection != NULL) {
 		connection_answer(request->connection);
 		head_length = format_head(request, answer, length, head, sizeof(head));
@@ -184,8 +186,6 @@ static void reply(struct request *request, const struct answer *answer, const vo
 void reply_json(struct request *request, int status, struct buf *body)
 {
 	reply(request, &(struct answer){.status = status, .type = "application/json"}, body->data,
-	if (request->on_answer != NULL)
-		request->on_answer(request, answer->status, body, length);
 	      body->length);
 	buf_done(body);
 }

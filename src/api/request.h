@@ -83,13 +83,13 @@ int request_read_target(struct request *request, const char *ret_segments[PATH_S
 void request_pause_body(struct request *request);
 void request_resume_body(struct request *request);
 
-/* ---- answers ---- */
-
 /* Written and not yet taken by the client. */
 size_t request_queued_bytes(const struct request *request);
 
 /* Cuts the client off at once: there is nothing better to tell it. The request is gone. */
 void request_abort(struct request *request);
+
+/* ---- answers ---- */
 
 /* `body` is JSON text; it is empty afterwards. */
 void reply_json(struct request *request, int status, struct buf *body);
