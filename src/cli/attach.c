@@ -27,6 +27,8 @@
 /* From the end of the log to the machine's last state. */
 #define END_TIMEOUT_S   60
 #define STOP_TIMEOUT_MS (86400LL * 1000)
+/* Sixty seconds at the server's, and some for the answer. */
+#define READY_TIMEOUT_MS 75000
 
 struct stream {
 	const char *name;
@@ -45,6 +47,9 @@ struct attach {
 	bool is_deaf;     /* nobody reads our output */
 	struct stream streams[STREAMS];
 	struct client_call *stop;
+	/* Until the workload runs; the call is made only for somebody who watches. */
+	struct progress *progress;
+	struct client_call *ready;
 	int64_t lost_at_ms; /* 0: the server answers */
 };
 
@@ -85,12 +90,14 @@ static int watch_signals(struct attach *attach, struct err *err)
 	return 0;
 }
 
-int attach_new(struct client *client, struct attach **ret_attach, struct err *err)
+int attach_new(struct client *client, struct progress *progress, struct attach **ret_attach,
+	       struct err *err)
 {
 	struct attach *attach = mem_new(struct attach);
 	int r;
 
 	attach->client = client;
+	attach->progress = progress;
 	attach->signal_fds[0] = attach->signal_fds[1] = -1;
 	attach->streams[0] = (struct stream){.name = "stdout", .fd = STDOUT_FILENO};
 	attach->streams[1] = (struct stream){.name = "stderr", .fd = STDERR_FILENO};
@@ -108,6 +115,7 @@ static void drop_calls(struct attach *attach)
 	for (size_t i = 0; i < STREAMS; i++)
 		client_end(take_ptr(attach->streams[i].call), NULL, NULL);
 	client_end(take_ptr(attach->stop), NULL, NULL);
+	client_end(take_ptr(attach->ready), NULL, NULL);
 }
 
 void attach_free(struct attach *attach)
@@ -133,6 +141,8 @@ static int take_output(void *user, const char *data, size_t length)
 	stream->skip -= skip;
 	data += skip;
 	length -= skip;
+	if (length > 0)
+		progress_drop(stream->attach->progress);
 	stream->received += length;
 	if (length > 0 && !stream->attach->is_deaf && fd_write_all(stream->fd, data, length) < 0)
 		stream->attach->is_deaf = true;
@@ -265,6 +275,34 @@ static int step_stop(struct attach *attach, struct err *err)
 	return begin_stop(attach, attach->signals > 1, err);
 }
 
+/* ---- until it is ready ---- */
+
+static int begin_ready(struct attach *attach, struct err *err)
+{
+	_cleanup_free_ char *path =
+		client_path("/v1/machines/%s/wait?state=ready&timeout=60", attach->id);
+
+	if (!attach->progress->is_live)
+		return 0;
+	return client_begin(attach->client,
+			    &(struct client_request){
+				    .method = "GET",
+				    .path = path,
+				    .timeout_ms = READY_TIMEOUT_MS,
+			    },
+			    &attach->ready, err);
+}
+
+/* However that went: the end of the machine is told elsewhere. */
+static void step_ready(struct attach *attach)
+{
+	progress_tick(attach->progress);
+	if (attach->ready == NULL || !client_call_is_done(attach->ready))
+		return;
+	client_end(take_ptr(attach->ready), NULL, NULL);
+	progress_drop(attach->progress);
+}
+
 /* ---- the end ---- */
 
 static int read_end(struct attach *attach, json_t **ret_machine, struct err *err)
@@ -281,6 +319,11 @@ static int read_end(struct attach *attach, json_t **ret_machine, struct err *err
 	}
 }
 
+static int step_ms(const struct attach *attach)
+{
+	return attach->progress->title != NULL ? PROGRESS_TICK_MS : STEP_MS;
+}
+
 int attach_run(struct attach *attach, const char *id, struct err *err)
 {
 	struct stream *out = &attach->streams[0], *other = &attach->streams[1];
@@ -288,17 +331,23 @@ int attach_run(struct attach *attach, const char *id, struct err *err)
 	int r;
 
 	attach->id = mem_strdup(id);
+	r = begin_ready(attach, err);
+	if (r < 0)
+		return r;
 	while (!out->ended || !other->ended) {
+		step_ready(attach);
 		r = step_stream(attach, out, err);
 		if (r >= 0)
 			r = step_stream(attach, other, err);
 		if (r >= 0)
 			r = step_stop(attach, err);
 		if (r >= 0)
-			r = client_step(attach->client, attach->signal_fds[0], STEP_MS, err);
+			r = client_step(attach->client, attach->signal_fds[0], step_ms(attach),
+					err);
 		if (r < 0)
 			return r;
 	}
+	progress_drop(attach->progress);
 	r = read_end(attach, &machine, err);
 	if (r < 0)
 		return r;

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "client.h"
+#include "progress.h"
 
 #define ATTACH_LOST_S 60
 
@@ -21,10 +22,15 @@ struct attach;
  * From here on signals are kept for the machine. Called before it is created, so that none of them
  * is lost; one that comes before attach_run() takes effect there.
  */
-int attach_new(struct client *client, struct attach **ret_attach, struct err *err) _must_check_;
+int attach_new(struct client *client, struct progress *progress, struct attach **ret_attach,
+	       struct err *err) _must_check_;
 void attach_free(struct attach *attach);
 
-/* Follows the machine to its end. The exit code, or a negative errno when it was lost from sight. */
+/*
+ * Follows the machine to its end. A step of `progress` that is under way ends as soon as the machine
+ * is ready or prints something. The exit code, or a negative errno when it was lost from
+ * sight.
+ */
 int attach_run(struct attach *attach, const char *id, struct err *err) _must_check_;
 
 static inline void cleanup_attach(struct attach **attach)

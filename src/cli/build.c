@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/fd.h"
@@ -15,10 +16,13 @@
 #include "base/strv.h"
 #include "child.h"
 #include "cli.h"
+#include "screen.h"
 
 #define CHECK_TIMEOUT_MS 20000
 #define SAVE_END_MS      30000
 #define TAIL_BYTES       16384
+/* What is kept for a build that fails: more than anybody reads. */
+#define OUTPUT_BYTES_MAX (8 * 1024 * 1024)
 #define ANSWER_BYTES     4096
 #define TAG_PREFIX       "krun-run/"
 
@@ -167,8 +171,19 @@ static int find_context(const struct build *build, char **ret_directory, char **
 
 /* ---- the build ---- */
 
-static char **build_argv(const struct builder *builder, const char *tag, const char *dockerfile,
-			 const char *directory, bool chroot)
+struct build_files {
+	char *tag, *dockerfile, *directory;
+};
+
+static void files_done(struct build_files *files)
+{
+	free(files->tag);
+	free(files->dockerfile);
+	free(files->directory);
+}
+
+static char **build_argv(const struct builder *builder, const struct build_files *files,
+			 bool chroot)
 {
 	char **argv = NULL;
 
@@ -177,12 +192,81 @@ static char **build_argv(const struct builder *builder, const char *tag, const c
 	if (chroot)
 		strv_push(&argv, "--isolation=chroot");
 	strv_push(&argv, "-t");
-	strv_push(&argv, tag);
+	strv_push(&argv, files->tag);
 	strv_push(&argv, "-f");
-	strv_push(&argv, dockerfile);
+	strv_push(&argv, files->dockerfile);
 	strv_push(&argv, "--");
-	strv_push(&argv, directory);
+	strv_push(&argv, files->directory);
 	return argv;
+}
+
+/* The last line that says something is what the build is at. */
+static void show_line(struct progress *progress, const struct buf *output)
+{
+	const char *end = output->data + output->length, *begin;
+
+	while (end > output->data) {
+		_cleanup_free_ char *words = NULL;
+
+		begin = end - 1;
+		while (begin > output->data && begin[-1] != '\n')
+			begin--;
+		words = screen_words(begin, (size_t)(end - begin));
+		if (*words != '\0') {
+			progress_detail(progress, "%s", words);
+			return;
+		}
+		end = begin;
+	}
+}
+
+struct watched {
+	struct progress *progress;
+	struct buf *output;
+};
+
+static void watch_build(void *user, const char *data, size_t length)
+{
+	struct watched *watched = user;
+
+	if (length > 0)
+		show_line(watched->progress, watched->output);
+	progress_tick(watched->progress);
+}
+
+/* Everything the builder said; what is too much of it is missing at the front. */
+static void print_output(const struct buf *output)
+{
+	if (output->length > OUTPUT_BYTES_MAX / 2)
+		cli_say("the last %zu KiB of the build's output:", output->length / 1024);
+	(void)!fd_write_all(STDERR_FILENO, output->data, output->length);
+	if (output->length > 0 && output->data[output->length - 1] != '\n')
+		(void)!fd_write_all(STDERR_FILENO, "\n", 1);
+}
+
+static bool shows_line(const struct build *build)
+{
+	return build->progress->is_live && !build->verbose;
+}
+
+/* The same, whoever is to see it: on a live screen by and by, elsewhere as it comes. */
+static int run_builder(const struct build *build, const struct builder *builder, char *const *argv,
+		       struct buf *output, int *ret_status, struct err *err)
+{
+	bool is_live = shows_line(build);
+	struct watched watched = {build->progress, output};
+	struct child_watch watch = {
+		.kept = output,
+		.show = !is_live,
+		.take = is_live ? watch_build : NULL,
+		.user = &watched,
+	};
+
+	buf_init(output, is_live ? OUTPUT_BYTES_MAX : TAIL_BYTES);
+	if (!is_live)
+		progress_hold(build->progress);
+	/* Nobody has to look at what docker says: it may see the terminal itself. */
+	return child_show(argv, is_live || builder->has_isolation ? &watch : NULL, ret_status, err);
 }
 
 static bool mentions(const struct buf *text, const char *word)
@@ -190,36 +274,47 @@ static bool mentions(const struct buf *text, const char *word)
 	return text->data != NULL && strcasestr(text->data, word) != NULL;
 }
 
-static int run_build(const struct builder *builder, const char *tag, const char *dockerfile,
-		     const char *directory, struct err *err)
+static void begin_step(const struct build *build, const struct builder *builder)
 {
-	_cleanup_strv_ char **argv = build_argv(builder, tag, dockerfile, directory, false);
+	progress_begin(build->progress, "building %s with %s", build->image_name, builder->name);
+}
+
+static int run_build(const struct build *build, const struct builder *builder,
+		     const struct build_files *files, struct err *err)
+{
+	_cleanup_strv_ char **argv = build_argv(builder, files, false);
+	_cleanup_buf_ struct buf output = {0};
 	_cleanup_free_ char *text = NULL;
-	_cleanup_buf_ struct buf tail = {0};
 	int status, r;
 
-	buf_init(&tail, TAIL_BYTES);
-	r = child_show(argv, builder->has_isolation ? &tail : NULL, &status, err);
-	if (r < 0)
-		return r;
+	begin_step(build, builder);
+	r = run_builder(build, builder, argv, &output, &status, err);
 	/*
 	 * A container without cgroups, or with those of two versions mixed, cannot run what RUN
 	 * says the usual way, which a build in a microVM's place hardly needs.
 	 */
-	if (status != 0 && builder->has_isolation && mentions(&tail, "cgroup")) {
-		_cleanup_strv_ char **again = build_argv(builder, tag, dockerfile, directory, true);
+	if (r >= 0 && status != 0 && builder->has_isolation && mentions(&output, "cgroup")) {
+		_cleanup_strv_ char **again = build_argv(builder, files, true);
 
+		progress_drop(build->progress);
 		cli_say("%s cannot use cgroups here: building once more with --isolation=chroot",
 			builder->name);
-		r = child_show(again, NULL, &status, err);
-		if (r < 0)
-			return r;
+		buf_done(&output);
+		begin_step(build, builder);
+		r = run_builder(build, builder, again, &output, &status, err);
 	}
-	if (status == 0)
-		return 0;
-	text = child_status_text(argv, status);
-	return err_set(err, EIO, "the build of '%s' failed: %s, its output says why", directory,
-		       text);
+	if (r < 0)
+		return r;
+	if (status != 0) {
+		progress_fail(build->progress);
+		if (shows_line(build))
+			print_output(&output);
+		text = child_status_text(argv, status);
+		return err_set(err, EIO, "the build of '%s' failed: %s, its output says why",
+			       files->directory, text);
+	}
+	progress_done(build->progress, "built %s with %s", build->image_name, builder->name);
+	return 0;
 }
 
 static int begin_save(const struct builder *builder, const char *tag, struct build_output *output,
@@ -235,22 +330,27 @@ static int begin_save(const struct builder *builder, const char *tag, struct bui
 
 int build_begin(const struct build *build, struct build_output *ret_output, struct err *err)
 {
-	_cleanup_free_ char *directory = NULL, *dockerfile = NULL;
-	_cleanup_free_ char *tag = mem_printf(TAG_PREFIX "%s", build->image_name);
+	_cleanup_(files_done) struct build_files files = {
+		.tag = mem_printf(TAG_PREFIX "%s", build->image_name),
+	};
 	struct build_output output = {.fd = -1};
 	const struct builder *builder;
 	int r;
 
-	r = find_context(build, &directory, &dockerfile, err);
-	if (r >= 0)
-		r = find_builder(build->builder, &builder, err);
+	r = find_context(build, &files.directory, &files.dockerfile, err);
+	if (r < 0)
+		return r;
+	progress_begin_live(build->progress, "looking for a builder");
+	r = find_builder(build->builder, &builder, err);
+	progress_drop(build->progress);
 	if (r < 0)
 		return r;
 	output.builder = builder->name;
-	cli_say("building %s with %s", build->image_name, builder->name);
-	r = run_build(builder, tag, dockerfile, directory, err);
-	if (r >= 0)
-		r = begin_save(builder, tag, &output, err);
+	r = run_build(build, builder, &files, err);
+	if (r < 0)
+		progress_fail(build->progress);
+	else
+		r = begin_save(builder, files.tag, &output, err);
 	if (r >= 0)
 		*ret_output = output;
 	return r;

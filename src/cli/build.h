@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From a Dockerfile to an archive of an image, with the builder that is there: docker, podman or
- * buildah. The build's own output goes to standard error as it comes; the archive never lies on
- * disk, it comes through a pipe.
+ * buildah. The archive never lies on disk, it comes through a pipe.
+ *
+ * The build's own output goes to standard error as it comes. On a live screen there is the line of
+ * progress instead, and all of the output when the build has failed, or where it is asked for.
  *
  * The image is tagged "krun-run/NAME" in the builder's own store, which is its cache of layers; no
  * tag of the user's is touched.
@@ -10,15 +12,19 @@
 #ifndef CLI_BUILD_H
 #define CLI_BUILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "progress.h"
 
 struct build {
 	const char *builder;    /* NULL: the first that works */
 	const char *path;       /* a directory, or a Dockerfile whose directory is meant */
 	const char *dockerfile; /* NULL: Dockerfile or Containerfile in it */
 	const char *image_name; /* "web:latest" */
+	struct progress *progress;
+	bool verbose; /* the builder's output as it comes, in any case */
 };
 
 struct build_output {

@@ -18,6 +18,7 @@
 
 /* How often a child is looked at that closed no pipe, because something of its own holds it. */
 #define LOOK_MS 500
+#define TICK_MS 100
 
 static int start(char *const *argv, int out_fd, int err_fd, pid_t *ret_pid, struct err *err)
 {
@@ -71,29 +72,36 @@ int child_wait(pid_t pid, int timeout_ms, int *ret_status)
 
 struct running {
 	pid_t pid;
-	int fd;           /* of its outputs */
-	struct buf *kept; /* may be NULL */
-	bool show, reaped;
+	int fd; /* of its outputs */
+	const struct child_watch *watch;
+	bool reaped;
 	int64_t deadline; /* 0: none */
 	int status;
 };
 
+/* Keeps the end: the older half goes when there is no room, so that bytes move seldom. */
+static void keep(struct buf *kept, const char *part, size_t length)
+{
+	if (kept->length + length > kept->bytes_max)
+		buf_consume(kept, MIN(kept->length, MAX(length, kept->bytes_max / 2)));
+	(void)!buf_append(kept, part, MIN(length, kept->bytes_max - kept->length));
+}
+
 /* One part of what the child prints. 0 at the end. */
 static ssize_t take(struct running *running)
 {
-	struct buf *kept = running->kept;
+	const struct child_watch *watch = running->watch;
 	char part[16384];
 	ssize_t n = read(running->fd, part, sizeof(part));
 
 	if (n < 0)
 		return errno == EINTR ? 1 : 0;
-	if (n > 0 && running->show)
+	if (n > 0 && watch->show)
 		(void)!fd_write_all(STDERR_FILENO, part, (size_t)n);
-	if (n > 0 && kept != NULL) {
-		if (kept->length + (size_t)n > kept->bytes_max)
-			buf_consume(kept, MIN(kept->length, (size_t)n));
-		(void)!buf_append(kept, part, MIN((size_t)n, kept->bytes_max - kept->length));
-	}
+	if (n > 0 && watch->kept != NULL)
+		keep(watch->kept, part, (size_t)n);
+	if (n > 0 && watch->take != NULL)
+		watch->take(watch->user, part, (size_t)n);
 	return n;
 }
 
@@ -104,10 +112,13 @@ static ssize_t take(struct running *running)
 static void drain(struct running *running)
 {
 	struct pollfd poll_fd = {.fd = running->fd, .events = POLLIN};
+	const struct child_watch *watch = running->watch;
 	int n;
 
 	for (;;) {
-		n = poll(&poll_fd, 1, running->reaped ? 0 : LOOK_MS);
+		n = poll(&poll_fd, 1, running->reaped ? 0 : watch->take ? TICK_MS : LOOK_MS);
+		if (watch->take != NULL)
+			watch->take(watch->user, NULL, 0);
 		if (n > 0 && take(running) <= 0)
 			return;
 		if (n == 0 && running->reaped)
@@ -139,7 +150,8 @@ static int start_piped(char *const *argv, struct running *running, struct err *e
 int child_ask(char *const *argv, int timeout_ms, struct buf *output, int *ret_status,
 	      struct err *err)
 {
-	struct running running = {.kept = output, .deadline = clock_monotonic_ms() + timeout_ms};
+	const struct child_watch watch = {.kept = output};
+	struct running running = {.watch = &watch, .deadline = clock_monotonic_ms() + timeout_ms};
 	int r;
 
 	r = start_piped(argv, &running, err);
@@ -155,12 +167,12 @@ int child_ask(char *const *argv, int timeout_ms, struct buf *output, int *ret_st
 	return 0;
 }
 
-int child_show(char *const *argv, struct buf *tail, int *ret_status, struct err *err)
+int child_show(char *const *argv, const struct child_watch *watch, int *ret_status, struct err *err)
 {
-	struct running running = {.kept = tail, .show = true};
+	struct running running = {.watch = watch};
 	int r;
 
-	if (tail == NULL) {
+	if (watch == NULL) {
 		r = start(argv, STDERR_FILENO, STDERR_FILENO, &running.pid, err);
 		if (r < 0)
 			return r;

@@ -6,6 +6,7 @@
 #ifndef CLI_CHILD_H
 #define CLI_CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -18,12 +19,21 @@
 int child_ask(char *const *argv, int timeout_ms, struct buf *output, int *ret_status,
 	      struct err *err) _must_check_;
 
+/* What a program prints while it runs. */
+struct child_watch {
+	struct buf *kept; /* the end of it */
+	bool show;        /* on standard error too, as it comes */
+	/* Called with each part, and ten times a second with nothing. */
+	void (*take)(void *user, const char *data, size_t length);
+	void *user;
+};
+
 /*
- * Runs to the end, as long as that takes, its outputs on our standard error as they come. With
- * `tail`, they pass through us and their end is kept in it; else the program sees a terminal where
- * there is one.
+ * Runs to the end, as long as that takes, its outputs on our standard error as they come. With a
+ * `watch`, they pass through us instead; else the program sees a terminal where there is one.
  */
-int child_show(char *const *argv, struct buf *tail, int *ret_status, struct err *err) _must_check_;
+int child_show(char *const *argv, const struct child_watch *watch, int *ret_status,
+	       struct err *err) _must_check_;
 
 /* Starts it with its standard output as a pipe. */
 int child_pipe(char *const *argv, pid_t *ret_pid, int *ret_fd, struct err *err) _must_check_;

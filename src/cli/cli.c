@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/strv.h"
+#include "progress.h"
 #include "table.h"
 
 struct cli_server cli_server;
@@ -71,6 +72,7 @@ void cli_say(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	progress_make_room();
 	/* A failed start's reason has lines of the guest's console: kept as lines. */
 	for (char *line = text, *next; line != NULL; line = next) {
 		next = strchr(line, '\n');

@@ -28,11 +28,28 @@
 /* An upload: the archive on its way there, and the lines that come back meanwhile. */
 struct transfer {
 	const struct images_upload *upload;
-	struct err err;   /* of finish(), or what the last line says */
-	struct buf line;  /* not whole yet */
-	json_t *image;    /* once the last line has come */
-	bool is_terminal; /* somebody watches */
+	struct err err;  /* of finish(), or what the last line says */
+	struct buf line; /* not whole yet */
+	json_t *image;   /* once the last line has come */
+	uint64_t sent;
+	int64_t size; /* -1: not known */
+	json_int_t layers;
 };
+
+static void show_sent(const struct transfer *transfer)
+{
+	struct progress *progress = transfer->upload->progress;
+	_cleanup_free_ char *sent = table_size(transfer->sent);
+	_cleanup_free_ char *size = NULL;
+
+	if (transfer->size <= 0) {
+		progress_detail(progress, "%s", sent);
+		return;
+	}
+	size = table_size((uint64_t)transfer->size);
+	progress_detail(progress, "%s of %s, %d%%", sent, size,
+			(int)(100 * MIN((double)transfer->sent / (double)transfer->size, 1.0)));
+}
 
 static ssize_t read_source(void *user, char *data, size_t length)
 {
@@ -45,6 +62,8 @@ static ssize_t read_source(void *user, char *data, size_t length)
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
+	transfer->sent += (uint64_t)n;
+	show_sent(transfer);
 	if (n == 0 && transfer->upload->finish != NULL) {
 		r = transfer->upload->finish(transfer->upload->user, &transfer->err);
 		if (r < 0)
@@ -53,14 +72,15 @@ static ssize_t read_source(void *user, char *data, size_t length)
 	return n;
 }
 
-static void show_layer(const struct transfer *transfer, json_t *event)
+static void note_layer(struct transfer *transfer, json_t *event)
 {
-	json_int_t index = json_integer_value(json_object_get(event, "index"));
-	json_int_t count = json_integer_value(json_object_get(event, "count"));
+	long long index = json_integer_value(json_object_get(event, "index"));
+	long long bytes = json_integer_value(json_object_get(event, "bytes"));
+	_cleanup_free_ char *size = table_size((uint64_t)MAX(bytes, 0LL));
 
-	if (transfer->is_terminal)
-		fprintf(stderr, "\r%s: layer %lld of %lld%s", cli_program, (long long)index,
-			(long long)count, index >= count ? "\n" : "");
+	transfer->layers = json_integer_value(json_object_get(event, "count"));
+	progress_detail(transfer->upload->progress, "layer %lld of %lld, %s", index,
+			(long long)transfer->layers, size);
 }
 
 static int take_line(struct transfer *transfer, const char *line, size_t length)
@@ -72,7 +92,7 @@ static int take_line(struct transfer *transfer, const char *line, size_t length)
 		return -EBADMSG;
 	name = cli_text(event, "event");
 	if (strcmp(name, "layer") == 0) {
-		show_layer(transfer, event);
+		note_layer(transfer, event);
 	} else if (strcmp(name, "error") == 0) {
 		err_set(&transfer->err, EIO, "%s", cli_text(event, "error"));
 	} else if (strcmp(name, "done") == 0 && json_object_get(event, "image") != NULL) {
@@ -112,14 +132,16 @@ static int take_lines(void *user, const char *data, size_t length)
  * A builder may think for a while before the first byte. The server, which drops clients that send
  * none, is not kept waiting meanwhile.
  */
-static int await_archive(int fd, struct err *err)
+static int await_archive(const struct transfer *transfer, struct err *err)
 {
-	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	struct pollfd poll_fd = {.fd = transfer->upload->fd, .events = POLLIN};
+	int64_t deadline_ms = clock_monotonic_ms() + FIRST_BYTE_TIMEOUT_MS;
 	int n;
 
 	do {
-		n = poll(&poll_fd, 1, FIRST_BYTE_TIMEOUT_MS);
-	} while (n < 0 && errno == EINTR);
+		n = poll(&poll_fd, 1, MIN(clock_left_ms(deadline_ms), PROGRESS_TICK_MS));
+		progress_tick(transfer->upload->progress);
+	} while ((n == 0 && clock_left_ms(deadline_ms) > 0) || (n < 0 && errno == EINTR));
 	if (n < 0)
 		return err_set_errno(err, errno, "waiting for the archive");
 	return n > 0 ? 0 : err_set(err, ETIME, "no archive came within 10 minutes");
@@ -137,6 +159,7 @@ static int send(struct client *client, struct transfer *transfer, struct err *er
 		.accept = "application/x-ndjson",
 		.source = read_source,
 		.source_bytes = -1,
+		.source_fd = upload->fd,
 		.sink = take_lines,
 		.user = transfer,
 		.timeout_ms = -1,
@@ -145,21 +168,45 @@ static int send(struct client *client, struct transfer *transfer, struct err *er
 	struct stat st;
 	int r;
 
-	r = await_archive(upload->fd, err);
+	r = await_archive(transfer, err);
 	if (r < 0)
 		return r;
 	if (fstat(upload->fd, &st) == 0 && S_ISREG(st.st_mode))
 		request.source_bytes = st.st_size - lseek(upload->fd, 0, SEEK_CUR);
-	return client_do(client, &request, NULL, err);
+	transfer->size = request.source_bytes;
+	return progress_do(upload->progress, client, &request, NULL, err);
+}
+
+static const char *first_name(json_t *image)
+{
+	const char *name = json_string_value(json_array_get(json_object_get(image, "names"), 0));
+
+	return name != NULL ? name : cli_text(image, "digest");
+}
+
+/* An image that the server has already comes without layers. */
+static void show_done(const struct transfer *transfer)
+{
+	const char *asked = transfer->upload->name;
+	const char *name = asked != NULL ? asked : first_name(transfer->image);
+	long long bytes = json_integer_value(json_object_get(transfer->image, "content_bytes"));
+	_cleanup_free_ char *size = table_size((uint64_t)MAX(bytes, 0LL));
+
+	if (transfer->layers == 0)
+		progress_done(transfer->upload->progress, "imported %s, which was there", name);
+	else
+		progress_done(transfer->upload->progress, "imported %s: %s in %lld layer%s", name,
+			      size, (long long)transfer->layers, transfer->layers == 1 ? "" : "s");
 }
 
 int images_upload(struct client *client, const struct images_upload *upload, json_t **ret_image,
 		  struct err *err)
 {
-	struct transfer transfer = {.upload = upload, .is_terminal = isatty(STDERR_FILENO)};
+	struct transfer transfer = {.upload = upload};
 	int r;
 
 	buf_init(&transfer.line, LINE_BYTES_MAX);
+	progress_begin(upload->progress, "importing %s", upload->title);
 	r = send(client, &transfer, err);
 	buf_done(&transfer.line);
 	if (r >= 0 && transfer.image == NULL && transfer.err.errnum == 0)
@@ -167,8 +214,12 @@ int images_upload(struct client *client, const struct images_upload *upload, jso
 			client_name(client));
 	if (transfer.err.errnum != 0)
 		r = err_set(err, transfer.err.errnum, "%s", transfer.err.text);
-	if (r >= 0)
+	if (r >= 0) {
+		show_done(&transfer);
 		*ret_image = take_ptr(transfer.image);
+	} else {
+		progress_fail(upload->progress);
+	}
 	json_decref(transfer.image);
 	return r;
 }
@@ -177,21 +228,25 @@ int images_upload(struct client *client, const struct images_upload *upload, jso
 
 static int import(const char *path, const char *name, struct err *err)
 {
+	_cleanup_progress_ struct progress progress;
 	_cleanup_client_ struct client *client = NULL;
 	_cleanup_json_ json_t *image = NULL;
 	_cleanup_fd_ int fd = -1;
+	struct images_upload upload = {.name = name, .progress = &progress};
 	int r;
 
+	progress_init(&progress);
+	upload.title = strcmp(path, "-") == 0 ? "standard input" : path;
 	if (strcmp(path, "-") == 0)
 		fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	else
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return err_set_errno(err, errno, "'%s'", path);
+	upload.fd = fd;
 	r = cli_connect(&client, err);
 	if (r >= 0)
-		r = images_upload(client, &(struct images_upload){.fd = fd, .name = name}, &image,
-				  err);
+		r = images_upload(client, &upload, &image, err);
 	if (r < 0)
 		return r;
 	printf("%s\n", cli_text(image, "digest"));
@@ -202,8 +257,9 @@ int command_import(char **argv, struct err *err)
 {
 	const char *name = NULL;
 	const struct opt opts[] = {
-		{'n', "name", OPT_TYPE_STRING, &name, "NAME",
+		{'t', "tag", OPT_TYPE_STRING, &name, "NAME",
 		 "name of the image (the archive's own)"},
+		{'n', "name", OPT_TYPE_STRING, &name, "NAME", "the same"},
 		CLI_SERVER_OPTS,
 		OPT_END,
 	};

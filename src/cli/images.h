@@ -8,10 +8,13 @@
 
 #include "base/err.h"
 #include "client.h"
+#include "progress.h"
 
 struct images_upload {
-	int fd;           /* of the archive; stays the caller's */
-	const char *name; /* NULL: those the archive says */
+	int fd;            /* of the archive; stays the caller's */
+	const char *name;  /* NULL: those the archive says */
+	const char *title; /* "importing TITLE" */
+	struct progress *progress;
 	/*
 	 * Called at end of file, before the server is told that this was all; a negative errno with
 	 * the error set breaks the upload off, so that half an archive is never taken for whole.

@@ -12,6 +12,8 @@
 
 #define QUERY_BYTES_MAX (256 * 1024)
 #define BODY_BYTES_MAX  4096
+/* Sixty-four of the longest fit. */
+#define PORTS_BYTES_MAX 8192
 /* What the server may take to answer beyond what it was told to wait. */
 #define ANSWER_SLACK_S 15
 /* A server that keeps giving pages is not one. */
@@ -169,4 +171,28 @@ int machines_exit_code(json_t *machine)
 	if (!json_is_integer(code))
 		return CLI_EXIT_RUN;
 	return (int)(json_integer_value(code) & 0xff);
+}
+
+char *machines_ports_text(json_t *machine)
+{
+	json_t *ports = json_object_get(machine, "ports");
+	_cleanup_buf_ struct buf text = {0};
+	json_t *port;
+	size_t i;
+
+	buf_init(&text, PORTS_BYTES_MAX);
+	if (json_array_size(ports) == 0)
+		ports = json_object_get(json_object_get(machine, "config"), "ports");
+	json_array_foreach(ports, i, port) {
+		bool brackets = strchr(cli_text(port, "host_ip"), ':') != NULL;
+
+		(void)!buf_printf(&text, "%s%s%s%s:%lld->%lld/%s", i > 0 ? ", " : "",
+				  brackets ? "[" : "", cli_text(port, "host_ip"),
+				  brackets ? "]" : "",
+				  (long long)json_integer_value(json_object_get(port, "host_port")),
+				  (long long)json_integer_value(
+					  json_object_get(port, "guest_port")),
+				  cli_text(port, "protocol"));
+	}
+	return text.length > 0 ? buf_take_string(&text) : NULL;
 }

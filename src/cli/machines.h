@@ -45,4 +45,10 @@ int machines_await_end(struct client *client, const char *name, long long timeou
  */
 int machines_exit_code(json_t *machine) _must_check_;
 
+/*
+ * "127.0.0.1:8080->80/tcp, ...", on the heap: published ports as they are, before a first start as
+ * they were asked for. NULL: none.
+ */
+char *machines_ports_text(json_t *machine) _must_check_;
+
 #endif

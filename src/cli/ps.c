@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/strv.h"
@@ -53,39 +52,13 @@ static char *status_text(json_t *machine)
 	return mem_printf("%s %s ago", state, age);
 }
 
-/* Ports as they are; before a first start as they were asked for. */
-static char *ports_text(json_t *machine)
-{
-	json_t *ports = json_object_get(machine, "ports");
-	_cleanup_buf_ struct buf text = {0};
-	json_t *port;
-	size_t i;
-
-	buf_init(&text, 8192);
-	if (json_array_size(ports) == 0)
-		ports = json_object_get(json_object_get(machine, "config"), "ports");
-	json_array_foreach(ports, i, port) {
-		bool brackets = strchr(cli_text(port, "host_ip"), ':') != NULL;
-
-		/* Sixty-four of the longest fit. */
-		(void)!buf_printf(&text, "%s%s%s%s:%lld->%lld/%s", i > 0 ? ", " : "",
-				  brackets ? "[" : "", cli_text(port, "host_ip"),
-				  brackets ? "]" : "",
-				  (long long)json_integer_value(json_object_get(port, "host_port")),
-				  (long long)json_integer_value(
-					  json_object_get(port, "guest_port")),
-				  cli_text(port, "protocol"));
-	}
-	return text.length > 0 ? buf_take_string(&text) : NULL;
-}
-
 static void add_row(struct table *table, json_t *machine)
 {
 	json_t *config = json_object_get(machine, "config");
 	const char *root = cli_text(config, "image");
 	_cleanup_free_ char *id = mem_printf("%.*s", ID_SHOWN_CHARS, cli_text(machine, "id"));
 	_cleanup_free_ char *status = status_text(machine);
-	_cleanup_free_ char *ports = ports_text(machine);
+	_cleanup_free_ char *ports = machines_ports_text(machine);
 	const char *cells[] = {cli_text(machine, "name"), id,
 			       *root != '\0' ? root : cli_text(config, "rootfs_path"), status,
 			       ports};

@@ -18,6 +18,7 @@
 #include "images.h"
 #include "machine/config.h"
 #include "machines.h"
+#include "progress.h"
 #include "spec.h"
 #include "vminit.h"
 #include "wire/limits.h"
@@ -31,7 +32,8 @@ struct run {
 	const char *user, *workdir, *hostname, *exec_path, *network, *stop_signal;
 	long long cpus, memory_mib, disk_mib, stop_timeout_s, timeout_s;
 	char **ports, **volumes, **env, **allow, **dns, **labels;
-	bool no_start, attach, remove, rootfs, tty, quiet;
+	bool no_start, attach, remove, rootfs, tty, verbose;
+	struct progress *progress;
 };
 
 static void run_done(struct run *run)
@@ -46,9 +48,10 @@ static void run_done(struct run *run)
 
 /* ---- the image ---- */
 
-static int import_archive(struct client *client, const char *path, char **ret_image,
-			  struct err *err)
+static int import_archive(struct client *client, const struct run *run, const char *path,
+			  char **ret_image, struct err *err)
 {
+	struct images_upload upload = {.title = path, .progress = run->progress};
 	_cleanup_json_ json_t *image = NULL;
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	const char *name;
@@ -56,7 +59,8 @@ static int import_archive(struct client *client, const char *path, char **ret_im
 
 	if (fd < 0)
 		return err_set_errno(err, errno, "'%s'", path);
-	r = images_upload(client, &(struct images_upload){.fd = fd}, &image, err);
+	upload.fd = fd;
+	r = images_upload(client, &upload, &image, err);
 	if (r < 0)
 		return r;
 	name = json_string_value(json_array_get(json_object_get(image, "names"), 0));
@@ -74,9 +78,17 @@ static int build_and_import(struct client *client, const struct run *run, const 
 		.path = path,
 		.dockerfile = run->dockerfile,
 		.image_name = name,
+		.progress = run->progress,
+		.verbose = run->verbose,
 	};
 	struct build_output output = {.fd = -1};
-	struct images_upload upload = {.name = name, .finish = build_finish, .user = &output};
+	struct images_upload upload = {
+		.name = name,
+		.title = name,
+		.progress = run->progress,
+		.finish = build_finish,
+		.user = &output,
+	};
 	int r;
 
 	r = build_begin(&build, &output, err);
@@ -122,7 +134,7 @@ static int find_root(struct client *client, const struct run *run, const char *o
 	if (r < 0)
 		return r;
 	if (root == SPEC_ROOT_ARCHIVE)
-		return import_archive(client, operand, &config->image, err);
+		return import_archive(client, run, operand, &config->image, err);
 	return build_and_import(client, run, operand, &config->image, err);
 }
 
@@ -234,21 +246,22 @@ static int create(struct client *client, const struct machine_request *request,
 			   ret_machine, err);
 }
 
-static int start(struct client *client, const char *id, long long wait_s, json_t **ret_machine,
+static int start(struct client *client, const struct run *run, const char *id, json_t **ret_machine,
 		 struct err *err)
 {
+	long long wait_s = run->attach ? 0 : run->timeout_s;
 	_cleanup_free_ char *seconds = mem_printf("%lld", wait_s);
 	_cleanup_free_ char *path =
 		wait_s > 0 ? client_path("/v1/machines/%s/start?wait=ready&timeout=%s", id, seconds)
 			   : client_path("/v1/machines/%s/start", id);
 
-	return client_json(client,
-			   &(struct client_request){
-				   .method = "POST",
-				   .path = path,
-				   .timeout_ms = (wait_s + ANSWER_SLACK_S) * 1000,
-			   },
-			   ret_machine, err);
+	return progress_json(run->progress, client,
+			     &(struct client_request){
+				     .method = "POST",
+				     .path = path,
+				     .timeout_ms = (wait_s + ANSWER_SLACK_S) * 1000,
+			     },
+			     ret_machine, err);
 }
 
 static void print_created(json_t *machine, FILE *out)
@@ -256,6 +269,14 @@ static void print_created(json_t *machine, FILE *out)
 	fprintf(out, "Created machine: id=%s name=%s state=%s\n", cli_text(machine, "id"),
 		cli_text(machine, "name"), cli_text(machine, "state"));
 	fflush(out);
+}
+
+static void show_started(const struct run *run, json_t *machine)
+{
+	_cleanup_free_ char *ports = machines_ports_text(machine);
+
+	progress_done(run->progress, "started %s%s%s", cli_text(machine, "name"),
+		      ports != NULL ? ", " : "", ports != NULL ? ports : "");
 }
 
 /* Starts what was created and stays with it to its end, or until it is ready. */
@@ -266,14 +287,24 @@ static int start_and_stay(struct client *client, const struct run *run, struct a
 	_cleanup_json_ json_t *machine = NULL;
 	int r;
 
-	r = start(client, id, attach != NULL ? 0 : run->timeout_s, &machine, err);
+	progress_begin_live(run->progress, "starting %s", cli_text(created, "name"));
+	r = start(client, run, id, &machine, err);
+	if (r < 0)
+		progress_fail(run->progress);
 	if (r < 0)
 		return run->remove ? r
 				   : err_prefix(err, "machine %s was created and did not start",
 						cli_text(created, "name"));
+	if (attach == NULL) {
+		show_started(run, machine);
+		print_created(machine, stdout);
+		return cli_flush(err);
+	}
 	/* Attached, standard output is the workload's alone. */
-	print_created(machine, attach != NULL ? stderr : stdout);
-	return attach != NULL ? attach_run(attach, id, err) : cli_flush(err);
+	progress_drop(run->progress);
+	print_created(machine, stderr);
+	progress_begin_live(run->progress, "booting %s", cli_text(machine, "name"));
+	return attach_run(attach, id, err);
 }
 
 static int run_machine(struct client *client, const struct run *run,
@@ -285,7 +316,7 @@ static int run_machine(struct client *client, const struct run *run,
 	int r;
 
 	if (run->attach) {
-		r = attach_new(client, &attach, err);
+		r = attach_new(client, run->progress, &attach, err);
 		if (r < 0)
 			return r;
 	}
@@ -316,13 +347,15 @@ static int check(const struct run *run, struct err *err)
 	return vminit_check(run->vminit, err);
 }
 
-static int run_operands(const struct run *run, const struct cli_arguments *arguments,
-			struct err *err)
+static int run_operands(struct run *run, const struct cli_arguments *arguments, struct err *err)
 {
+	_cleanup_progress_ struct progress progress;
 	_cleanup_client_ struct client *client = NULL;
 	struct machine_request request;
 	int r;
 
+	progress_init(&progress);
+	run->progress = &progress;
 	r = check(run, err);
 	if (r < 0)
 		return r;
@@ -355,6 +388,8 @@ static const struct opt opts[] = {
 	 "Dockerfile (PATH/Dockerfile, PATH/Containerfile)"},
 	{0, "builder", OPT_TYPE_STRING, &options.builder, "NAME",
 	 "docker, podman or buildah (the first that works)"},
+	{0, "verbose", OPT_TYPE_FLAG, &options.verbose, NULL,
+	 "show the builder's output as it comes"},
 	{0, "cpus", OPT_TYPE_INT, &options.cpus, "N", "virtual processors (1)", 1, LIMIT_VCPUS_MAX},
 	{'m', "memory", OPT_TYPE_INT, &options.memory_mib, "MIB", "memory (256)",
 	 LIMIT_MEMORY_MIB_MIN, LIMIT_MEMORY_MIB_MAX},
