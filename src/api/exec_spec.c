@@ -69,6 +69,7 @@ int exec_spec_read(struct exec_spec *spec, bool streams, const char *text, size_
 	/* As in the machine's own configuration, an empty text is none. */
 	forget_empty(&spec->workdir);
 	forget_empty(&spec->user);
+	spec->has_no_input = !streams && (spec->input == NULL || *spec->input == '\0');
 	if (spec->workdir != NULL && spec->workdir[0] != '/')
 		return err_set(err, EDOM, "workdir must be an absolute path, not '%.64s'",
 			       spec->workdir);
@@ -130,6 +131,7 @@ int exec_spec_start(const struct exec_spec *spec, struct machine *machine,
 	if (r >= 0) {
 		open = mem_new(struct wire_open);
 		open->kind = WIRE_KIND_EXEC;
+		open->input_ended = spec->has_no_input;
 		fill_process(&open->process, spec, &merged);
 		r = session_new(machine, open, calls, user, ret_session, err);
 	}

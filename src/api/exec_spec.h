@@ -14,6 +14,7 @@ struct exec_spec {
 	char **env;           /* over the machine's */
 	char *workdir, *user; /* NULL: the machine's */
 	char *input;          /* NULL: none */
+	bool has_no_input;    /* nor will there be */
 	long long timeout_s;
 	bool tty;
 	long long rows, columns; /* 0: unknown */

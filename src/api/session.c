@@ -277,7 +277,7 @@ int session_check(const struct machine *machine, struct err *err)
 	return 0;
 }
 
-static int start(struct session *session, const struct wire_open *open, struct err *err)
+static int start(struct session *session, struct wire_open *open, struct err *err)
 {
 	static const struct link_calls calls = {.on_hello = on_hello,
 						.on_frame = on_frame,
@@ -286,19 +286,23 @@ static int start(struct session *session, const struct wire_open *open, struct e
 	struct machine *machine = session->machine;
 	_cleanup_free_ char *run_dir = machine_run_directory(machine);
 	_cleanup_free_ char *path = path_join(run_dir, "ctl");
-	int r = link_new(machine->server, path, WIRE_ROLE_SESSION, &calls, session, &session->link);
+	int r;
+
+	open->output_credit = LIMIT_WINDOW_BYTES;
+	for (size_t i = 0; i < ARRAY_SIZE(session->outputs); i++)
+		session->outputs[i].open = open->output_credit;
+	session->input_ended = open->input_ended != 0;
+	r = link_new(machine->server, path, WIRE_ROLE_SESSION, &calls, session, &session->link);
 
 	if (r < 0)
 		return err_set_errno(err, -r, "cannot reach the machine");
 	if (link_send(session->link, WIRE_OPEN, 0, &wire_open_message, open) < 0)
 		return err_set(err, EDOM, "the command does not fit into a message");
-	r = grant(session, WIRE_STREAM_STDOUT, LIMIT_WINDOW_BYTES);
-	return r < 0 ? r : grant(session, WIRE_STREAM_STDERR, LIMIT_WINDOW_BYTES);
+	return 0;
 }
 
-int session_new(struct machine *machine, const struct wire_open *open,
-		const struct session_calls *calls, void *user, struct session **ret_session,
-		struct err *err)
+int session_new(struct machine *machine, struct wire_open *open, const struct session_calls *calls,
+		void *user, struct session **ret_session, struct err *err)
 {
 	struct session *session;
 	int r = session_check(machine, err);

@@ -47,11 +47,11 @@ struct session_calls {
 
 /*
  * -EBUSY: the machine does not run. -EUSERS: it has as many sessions as it may have. -EDOM: what is
- * asked for does not fit into a message. `session` and `port` of `open` are left 0.
+ * asked for does not fit into a message. `session` and `port` of `open` are left 0, its credit is set
+ * here. With `input_ended` in it there is no standard input.
  */
-int session_new(struct machine *machine, const struct wire_open *open,
-		const struct session_calls *calls, void *user, struct session **ret_session,
-		struct err *err) _must_check_;
+int session_new(struct machine *machine, struct wire_open *open, const struct session_calls *calls,
+		void *user, struct session **ret_session, struct err *err) _must_check_;
 void session_free(struct session *session);
 
 /* The first two refusals alone. */

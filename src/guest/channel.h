@@ -58,6 +58,12 @@ void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t st
 uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size);
 void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stream, size_t length);
 
+/* Bytes that are queued. */
+static inline size_t channel_queued(const struct channel *channel)
+{
+	return channel->out_end - channel->out_start;
+}
+
 /* Sends what it can. */
 void channel_flush(struct channel *channel);
 bool channel_is_flushed(const struct channel *channel);

@@ -16,6 +16,7 @@
 #define END_TIMEOUT_NS    (10 * NS_PER_S) /* for the host's END after our EXIT */
 #define TERMINAL_DRAIN_NS (1 * NS_PER_S)
 #define PORT_TIMEOUT_NS   (1 * NS_PER_S) /* for an END that OPEN has overtaken */
+#define HELLO_HOLD_NS     (20 * NS_PER_MS)
 #define OUTPUTS           2
 
 #define TERMINAL_END_OF_FILE '\x04'
@@ -33,6 +34,8 @@ struct session {
 	uint32_t id;
 	bool gone;        /* nobody reads its output any more */
 	bool stdin_ended; /* the host's END of it came */
+	size_t held; /* bytes of a HELLO that waits for more to be said, until `held_until_ns` */
+	uint64_t held_until_ns;
 	uint64_t kill_at_ns;
 	uint64_t drain_until_ns;
 	uint64_t end_until_ns;
@@ -45,6 +48,7 @@ struct session {
 };
 
 static struct session sessions[LIMIT_SESSIONS];
+static bool is_closed; /* nothing begins any more */
 
 #define FOR_EACH_SESSION(s) for (struct session *s = sessions; s < sessions + LIMIT_SESSIONS; s++)
 
@@ -84,7 +88,9 @@ static void session_end(struct session *s)
 {
 	process_done(&s->process);
 	s->state = SESSION_ENDING;
-	s->end_until_ns = clock_now_ns() + END_TIMEOUT_NS;
+	/* A connection may wait for its next session. */
+	s->end_until_ns =
+		platform_has_session_ports() ? clock_now_ns() + END_TIMEOUT_NS : CLOCK_NEVER;
 	if (s->channel.ended)
 		session_free(s);
 }
@@ -108,7 +114,8 @@ static void close_output(struct session *s, size_t output)
 	if (*output_fd(s, output) < 0)
 		return;
 	fd_close(output_fd(s, output));
-	if (!s->gone)
+	/* EXIT says it for those that it follows at once. */
+	if (!s->gone && s->state == SESSION_RUNNING)
 		channel_send_empty(&s->channel, WIRE_END, output_stream(output));
 }
 
@@ -317,6 +324,25 @@ static const struct {
 	{WIRE_HANGUP, on_hangup},
 };
 
+static void begin(struct session *s, const struct wire_open *open);
+
+/* The next session on a connection whose last one is over. */
+static void on_open(struct session *s, const struct wire_frame *frame)
+{
+	static struct wire_open open;
+
+	if (is_closed)
+		return;
+	if (wire_unpack(&wire_open_message, frame->payload, frame->length, &open) < 0 ||
+	    (open.kind == WIRE_KIND_EXEC && open.process.argv[0] == NULL)) {
+		/* No session of ours can tell: the host sees the connection close. */
+		channel_close(&s->channel);
+		session_free(s);
+		return;
+	}
+	begin(s, &open);
+}
+
 static void take_frame(struct session *s, const struct wire_frame *frame)
 {
 	if (frame->type == WIRE_END && frame->stream == WIRE_STREAM_ALL) {
@@ -326,8 +352,11 @@ static void take_frame(struct session *s, const struct wire_frame *frame)
 			session_hang_up(s);
 		return;
 	}
-	if (s->state == SESSION_ENDING)
+	if (s->state == SESSION_ENDING) {
+		if (frame->type == WIRE_OPEN && !platform_has_session_ports())
+			on_open(s, frame);
 		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
 		if (handlers[i].type == frame->type)
 			handlers[i].call(s, frame);
@@ -418,14 +447,29 @@ static void watch_deadlines(struct session *s, struct loop *loop)
 		loop_wake_at(loop, s->end_until_ns);
 }
 
+static void watch_channel(struct session *s, struct loop *loop)
+{
+	int events;
+
+	if (s->held > 0 && channel_queued(&s->channel) == s->held &&
+	    clock_now_ns() < s->held_until_ns) {
+		events = channel_events(&s->channel) & ~POLLOUT;
+		loop_wake_at(loop, s->held_until_ns);
+	} else {
+		s->held = 0;
+		channel_flush(&s->channel);
+		events = channel_events(&s->channel);
+	}
+	loop_watch(loop, s->channel.fd, events, on_channel, s);
+}
+
 void session_watch(struct loop *loop)
 {
 	FOR_EACH_SESSION(s)
 	{
 		if (s->state == SESSION_FREE)
 			continue;
-		channel_flush(&s->channel);
-		loop_watch(loop, s->channel.fd, channel_events(&s->channel), on_channel, s);
+		watch_channel(s, loop);
 		loop_watch(loop, s->process.status_fd, POLLIN, on_status, s);
 		if (s->stdin_ring.length > 0 || s->stdin_ended)
 			loop_watch(loop, s->process.in_fd, POLLOUT, on_stdin, s);
@@ -531,6 +575,32 @@ static void say_hello(struct session *s)
 	channel_send(&s->channel, WIRE_HELLO, 0, &wire_hello_message, &hello);
 }
 
+static void begin(struct session *s, const struct wire_open *open)
+{
+	bool is_new = s->state == SESSION_FREE;
+
+	s->state = SESSION_STARTING;
+	s->id = open->session;
+	s->gone = false;
+	s->stdin_ended = open->input_ended != 0;
+	s->stdin_credit = credit_receiver();
+	for (size_t i = 0; i < OUTPUTS; i++)
+		s->output_credit[i] = (struct credit){.open = open->output_credit};
+	ring_clear(&s->stdin_ring);
+	say_hello(s);
+	/* The host waits for it only where it does not know the connection yet. */
+	s->held = is_new ? 0 : channel_queued(&s->channel);
+	s->held_until_ns = clock_now_ns() + HELLO_HOLD_NS;
+	if (process_open(&s->process, open, open->input_ended == 0) < 0) {
+		session_fail(s, &s->process.failure);
+		return;
+	}
+	if (s->process.state == PROCESS_RUNNING)
+		s->state = SESSION_RUNNING;
+	if (!s->stdin_ended)
+		grant_stdin(s);
+}
+
 void session_open(const struct wire_open *open)
 {
 	struct session *s = find_slot(open);
@@ -546,20 +616,7 @@ void session_open(const struct wire_open *open)
 		control_warn("session %u cannot reach the host: %s", open->session, strerror(-r));
 		return;
 	}
-	s->state = SESSION_STARTING;
-	s->id = open->session;
-	s->gone = s->stdin_ended = false;
-	s->stdin_credit = credit_receiver();
-	memset(s->output_credit, 0, sizeof(s->output_credit));
-	ring_clear(&s->stdin_ring);
-	say_hello(s);
-	if (process_open(&s->process, open, true) < 0) {
-		session_fail(s, &s->process.failure);
-		return;
-	}
-	if (s->process.state == PROCESS_RUNNING)
-		s->state = SESSION_RUNNING;
-	grant_stdin(s);
+	begin(s, open);
 	take_frames(s);
 }
 
@@ -585,6 +642,7 @@ bool session_reap(pid_t pid, int status)
 
 bool session_flush_all(void)
 {
+	is_closed = true;
 	FOR_EACH_SESSION(s)
 	{
 		if (s->state == SESSION_FREE)

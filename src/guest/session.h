@@ -8,6 +8,9 @@
  *	ENDING		EXIT or FAIL is queued: until the host's END of everything (or its end of file)
  *	FREE
  *
+ * A connection in ENDING may also be given its next session, by OPEN: then nobody dials, and nobody
+ * waits for HELLO, which travels with the first thing that the session has to say, or after a moment.
+ *
  * A client that goes away (HANGUP, end of file, more data than it was allowed) makes the session
  * `gone`: its process gets SIGHUP, then SIGKILL, its output is thrown away, and the way to FREE is the
  * same. Nothing that happens here ends PID 1, and nothing is allocated: the sessions are a table.
@@ -33,7 +36,10 @@ void session_watch(struct loop *loop);
 /* Deadlines that have passed. Once per turn. */
 void session_advance(void);
 
-/* Sends what it can; true when no session has a process or anything left to send. */
+/*
+ * Sends what it can; true when no session has a process or anything left to send. No session begins
+ * any more on a connection that was kept.
+ */
 bool session_flush_all(void);
 
 #endif

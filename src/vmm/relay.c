@@ -148,6 +148,16 @@ static int apply(const struct rule *rules, size_t count, struct relay *relay,
 	return -EBADMSG;
 }
 
+void relay_init(struct relay *relay, const struct wire_open *open)
+{
+	uint32_t credit = MIN(open->output_credit, LIMIT_WINDOW_BYTES);
+
+	*relay = (struct relay){
+		.credit = {[WIRE_STREAM_STDOUT] = credit, [WIRE_STREAM_STDERR] = credit},
+		.input_ended = open->input_ended != 0,
+	};
+}
+
 int relay_up(struct relay *relay, const struct wire_frame *frame, enum relay_verdict *ret_verdict)
 {
 	return apply(up_rules, ARRAY_SIZE(up_rules), relay, frame, ret_verdict);

@@ -26,6 +26,9 @@ enum relay_verdict {
 	RELAY_DROP, /* says nothing: an empty frame, what comes too late */
 };
 
+/* The credit and the end of input that OPEN may hold; at most a window. */
+void relay_init(struct relay *relay, const struct wire_open *open);
+
 /* -EBADMSG: the sender has erred and loses its connection. */
 int relay_up(struct relay *relay, const struct wire_frame *frame, enum relay_verdict *ret_verdict);
 int relay_down(struct relay *relay, const struct wire_frame *frame,

@@ -15,7 +15,9 @@
 #define SOCKET_NAME "s"
 /* Connections without a session beyond the sessions there are: somebody else dials. */
 #define SPARE_CONNECTIONS 8
-#define CODE_SET_UP       125 /* as of a shell whose command could not be set up */
+/* Of those that have had one, for the next sessions. */
+#define KEPT_CONNECTIONS 2
+#define CODE_SET_UP      125 /* as of a shell whose command could not be set up */
 
 /* From OPEN to the guest's HELLO, and from HANGUP to its EXIT. */
 #define HELLO_TIMEOUT_MS  30000
@@ -34,6 +36,7 @@ struct channel {
 	int port;                /* -1: a connection */
 	uint64_t last_use;
 	int64_t deadline_ms; /* of a connection's HELLO */
+	bool kept;           /* a connection for the next session */
 	bool spoilt;         /* a port whose last session never ended, or whose protocol broke */
 	bool over;           /* closed: freed by the next sweep */
 };
@@ -52,6 +55,7 @@ struct session {
 	struct link *client; /* NULL: gone */
 	struct channel *channel;
 	struct relay relay;
+	bool is_direct;      /* on a connection that was kept: nothing waits for HELLO */
 	int64_t deadline_ms; /* INT64_MAX: none */
 };
 
@@ -93,9 +97,21 @@ static void detach_client(struct session *session, const char *sentence)
 		link_finish(client);
 }
 
+static void set_kept(struct channel *channel, bool kept)
+{
+	if (channel->kept == kept)
+		return;
+	channel->kept = kept;
+	if (kept)
+		channel->sessions->kept_count++;
+	else
+		channel->sessions->kept_count--;
+}
+
 static void close_channel(struct channel *channel)
 {
 	link_close(&channel->link);
+	set_kept(channel, false);
 	channel->over = true;
 	channel->spoilt = true;
 }
@@ -110,6 +126,11 @@ static void end_session(struct session *session, const char *sentence)
 	if (channel == NULL)
 		return;
 	channel->session = NULL;
+	if (channel->port < 0 && channel->sessions->kept_count < KEPT_CONNECTIONS &&
+	    link_is_open(&channel->link)) {
+		set_kept(channel, true);
+		return;
+	}
 	if (link_send_raw(&channel->link, WIRE_END, WIRE_STREAM_ALL, NULL, 0) < 0)
 		channel->spoilt = true;
 	if (channel->port < 0)
@@ -143,8 +164,7 @@ static void update_client(struct session *session)
 
 	/* May deliver the client's frames at once: nothing may follow that uses the session. */
 	if (session->client != NULL)
-		link_pause(session->client, session->state == SESSION_WAITING ||
-						    channel->link.out.length > UP_BYTES_HIGH);
+		link_pause(session->client, channel->link.out.length > UP_BYTES_HIGH);
 }
 
 static struct session *find_waiting(struct sessions *sessions, uint32_t number)
@@ -167,18 +187,20 @@ static int take_hello(struct channel *channel, const struct wire_frame *frame)
 {
 	struct wire_hello hello, answer = {.version = WIRE_VERSION, .role = WIRE_ROLE_VMM};
 	struct session *session = channel->session;
-	int r;
+	int r = 0;
 
 	if (wire_unpack(&wire_hello_message, frame->payload, frame->length, &hello) < 0 ||
 	    hello.version != WIRE_VERSION || hello.role != WIRE_ROLE_SESSION)
 		return -EBADMSG;
-	if (channel->port < 0)
+	if (session == NULL)
 		session = find_waiting(channel->sessions, hello.session);
 	if (session == NULL || session->number != hello.session)
 		return -EBADMSG;
 	channel->session = session;
+	channel->deadline_ms = INT64_MAX;
 	session->channel = channel;
-	r = link_send(&channel->link, WIRE_HELLO, 0, &wire_hello_message, &answer);
+	if (!session->is_direct)
+		r = link_send(&channel->link, WIRE_HELLO, 0, &wire_hello_message, &answer);
 	if (r < 0)
 		return r;
 	session->deadline_ms = INT64_MAX;
@@ -222,6 +244,8 @@ static int on_frame(struct link *link, const struct wire_frame *frame)
 	struct channel *channel = link->owner;
 	struct session *session = channel->session;
 
+	if (channel->kept)
+		return -EBADMSG;
 	/* On a free port: what was under way when the last session ended. */
 	if (channel->port >= 0 && session == NULL)
 		return 0;
@@ -249,7 +273,8 @@ static void on_drained(struct link *link)
 {
 	struct channel *channel = link->owner;
 
-	if (channel->session != NULL && channel->session->state == SESSION_OPEN)
+	if (channel->session != NULL &&
+	    (channel->session->state == SESSION_OPEN || channel->session->is_direct))
 		update_client(channel->session);
 }
 
@@ -300,7 +325,7 @@ static size_t count_strangers(const struct sessions *sessions)
 	size_t count = 0;
 
 	for (const struct channel *c = sessions->channels; c != NULL; c = c->next)
-		count += c->session == NULL && !c->link.closing && !c->over;
+		count += c->session == NULL && !c->kept && !c->link.closing && !c->over;
 	return count;
 }
 
@@ -384,6 +409,15 @@ void sessions_done(struct sessions *sessions)
 		sessions_reset(sessions);
 }
 
+static struct channel *find_kept(struct sessions *sessions)
+{
+	for (struct channel *c = sessions->channels; c != NULL; c = c->next) {
+		if (c->kept)
+			return c;
+	}
+	return NULL;
+}
+
 /* The free port that has rested longest. */
 static struct channel *choose_port(struct sessions *sessions)
 {
@@ -413,11 +447,21 @@ static struct session *add_session(struct sessions *sessions, struct link *clien
 	return session;
 }
 
+static void use_channel(struct channel *channel, struct session *session)
+{
+	set_kept(channel, false);
+	channel->session = session;
+	channel->last_use = ++channel->sessions->uses;
+	session->channel = channel;
+	session->is_direct = channel->port < 0;
+}
+
 struct session *sessions_open(struct sessions *sessions, struct link *client,
 			      struct wire_open *open)
 {
-	struct channel *port = NULL;
+	struct channel *channel;
 	struct session *session;
+	int r;
 
 	sweep(sessions);
 	if (sessions->session_count >= LIMIT_SESSIONS) {
@@ -426,31 +470,35 @@ struct session *sessions_open(struct sessions *sessions, struct link *client,
 			       "as many as it may have: close one");
 		return NULL;
 	}
-	if (sessions->ports) {
-		port = choose_port(sessions);
-		if (port == NULL) {
-			session_refuse(
-				client, CODE_SET_UP,
-				"all 16 session ports of the machine are in use, which is as "
-				"many as QEMU has: close a session");
-			return NULL;
-		}
+	channel = sessions->ports ? choose_port(sessions) : find_kept(sessions);
+	if (sessions->ports && channel == NULL) {
+		session_refuse(client, CODE_SET_UP,
+			       "all 16 session ports of the machine are in use, which is as "
+			       "many as QEMU has: close a session");
+		return NULL;
 	}
 	session = add_session(sessions, client);
 	open->session = session->number;
-	open->port = port != NULL ? (uint32_t)port->port : 0;
-	if (port != NULL) {
-		port->session = session;
-		port->last_use = ++sessions->uses;
-		session->channel = port;
-	}
-	if (guest_send(sessions->guest, WIRE_OPEN, &wire_open_message, open) < 0) {
+	open->port = sessions->ports ? (uint32_t)channel->port : 0;
+	open->output_credit = MIN(open->output_credit, LIMIT_WINDOW_BYTES);
+	relay_init(&session->relay, open);
+	if (channel != NULL)
+		use_channel(channel, session);
+	if (session->is_direct)
+		r = link_send(&channel->link, WIRE_OPEN, 0, &wire_open_message, open);
+	else
+		r = guest_send(sessions->guest, WIRE_OPEN, &wire_open_message, open);
+	if (r < 0) {
 		/* `detached` is for sessions that the client knows of already. */
 		free_session(session);
+		if (channel != NULL && !sessions->ports)
+			close_channel(channel);
 		session_refuse(client, CODE_SET_UP, "the guest does not answer");
 		return NULL;
 	}
-	link_pause(client, true);
+	/* Until the guest's HELLO. */
+	if (!session->is_direct)
+		link_pause(client, true);
 	return session;
 }
 

@@ -13,7 +13,9 @@
  * process of the guest, which may dial as well as vminit, cannot take over a session.
  *
  * After the guest's EXIT or FAIL the guest is answered with END of everything, the client gets what
- * is left and is closed. A port that did not come back (no EXIT) is not used again in this boot.
+ * is left and is closed. A port that did not come back (no EXIT) is not used again in this boot. A few
+ * connections are kept instead, by saying nothing: the next sessions begin on them at once. That they
+ * are vminit's is known, because they have named a session.
  */
 #ifndef VMM_SESSION_H
 #define VMM_SESSION_H
@@ -35,7 +37,7 @@ struct sessions {
 	char *path;
 	struct session *first;
 	struct channel *channels; /* connections and ports */
-	size_t session_count, channel_count;
+	size_t session_count, channel_count, kept_count;
 	bool ports;
 	uint64_t uses; /* counts the uses of ports */
 };

@@ -47,10 +47,11 @@ enum wire_type {
 		0x25, /* answered with STATS; krun-net: NET_STATS; krun-vmm: MACHINE_STATS */
 
 	/*
-	 * Sessions. Data frames are raw bytes, at most as many as the receiver gave credit for; the
-	 * receiver starts with CREDIT. The guest's last frame is EXIT or FAIL; the host answers it with
-	 * END of WIRE_STREAM_ALL, its own last frame, after which the connection (the virtio-serial
-	 * port) is free.
+	 * Sessions. Data frames are raw bytes, at most as many as the receiver gave credit for, in OPEN
+	 * and by CREDIT. The guest's last frame is EXIT or FAIL, which also end its outputs; the host
+	 * answers it with END of WIRE_STREAM_ALL, its own last frame, after which the connection (the
+	 * virtio-serial port) is free. Or a connection waits, as long as the host likes, for its next
+	 * session: then OPEN comes on it. What was still under way is forgotten.
 	 */
 	WIRE_STDIN = 0x30,
 	WIRE_STDOUT = 0x31,

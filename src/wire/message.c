@@ -117,7 +117,9 @@ MESSAGE(open,
 	{3, FIELD_STRUCT, AT(open, process), .required = true, .inner = &wire_process_message},
 	{4, FIELD_U32, AT(open, kind)},
 	{5, FIELD_STRING, AT(open, path)},
-	{6, FIELD_U32, AT(open, entry_only)});
+	{6, FIELD_U32, AT(open, entry_only)},
+	{7, FIELD_U32, AT(open, output_credit)},
+	{8, FIELD_U32, AT(open, input_ended)});
 
 MESSAGE(signal,
 	{1, FIELD_U32, AT(signal, signal), .required = true});

@@ -117,9 +117,11 @@ struct wire_open {
 	uint32_t session; /* unique within a boot */
 	uint32_t port;    /* virtio-serial: index of krun.session.N */
 	struct wire_process process;
-	uint32_t kind;       /* enum wire_kind */
-	const char *path;    /* PUT, GET: absolute in the guest, any bytes */
-	uint32_t entry_only; /* GET: `path` alone, without content and with size 0 */
+	uint32_t kind;          /* enum wire_kind */
+	const char *path;       /* PUT, GET: absolute in the guest, any bytes */
+	uint32_t entry_only;    /* GET: `path` alone, without content and with size 0 */
+	uint32_t output_credit; /* as by CREDIT of STDOUT and of STDERR: they begin with it */
+	uint32_t input_ended;   /* as by END of STDIN: there is none */
 };
 
 /* Exit codes of a PUT or GET; the sentence is on STDERR. */

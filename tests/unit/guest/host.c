@@ -248,6 +248,12 @@ void host_open(struct host *host, const struct wire_open *open, struct peer *ret
 	expect_hello(ret_session, WIRE_ROLE_SESSION, open->session);
 }
 
+void host_open_again(struct peer *session, const struct wire_open *open)
+{
+	peer_send(session, WIRE_OPEN, 0, &wire_open_message, open);
+	expect_hello(session, WIRE_ROLE_SESSION, open->session);
+}
+
 void host_open_shell(struct host *host, uint32_t id, const char *script, struct peer *ret_session)
 {
 	struct wire_open open = {.session = id, .process = {.argv = {"sh", "-c", script}}};

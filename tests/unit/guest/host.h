@@ -58,6 +58,8 @@ struct wire_exited host_read_exited(struct host *host);
 
 /* OPEN, and the connection on which the guest said HELLO with this session. */
 void host_open(struct host *host, const struct wire_open *open, struct peer *ret_session);
+/* The same on the connection of a session whose EXIT has come. */
+void host_open_again(struct peer *session, const struct wire_open *open);
 void host_open_shell(struct host *host, uint32_t id, const char *script, struct peer *ret_session);
 
 /* Waits for the end of vminit-fake; its exit status. Leaves nothing behind. */

@@ -340,6 +340,95 @@ static void session_returns_output_and_exit_code(void **state)
 	host_finish(&host);
 }
 
+/* Credit and the end of input are in OPEN; EXIT says that the outputs have ended. */
+static void session_follows_another_on_its_connection(void **state)
+{
+	struct wire_open open = {
+		.session = 5,
+		.output_credit = LIMIT_WINDOW_BYTES,
+		.input_ended = 1,
+		.process = {.argv = {"sh", "-c", "cat; echo first; exit 3"}},
+	};
+	struct wire_exited exited;
+	struct wire_frame frame;
+	struct peer session;
+	struct host host;
+
+	(void)state;
+	host_run(&host, "exec sleep 1000");
+	host_open(&host, &open, &session);
+	for (uint32_t i = 0; i < 3; i++) {
+		peer_expect(&session, WIRE_STDOUT, &frame);
+		assert_memory_equal(frame.payload, "first\n", 6);
+		peer_expect(&session, WIRE_EXIT, &frame);
+		wire_unpack(&wire_exited_message, frame.payload, frame.length, &exited);
+		assert_int_equal(exited.code, 3);
+		/* What was still under way for the last one is none of the next one's. */
+		peer_send_data(&session, WIRE_HANGUP, 0, "", 0);
+		open.session++;
+		host_open_again(&session, &open);
+	}
+	peer_close(&session);
+	host_shutdown(&host, SIGKILL, 1000);
+	host_finish(&host);
+}
+
+/* HELLO does not wait for the command to say something. */
+static void session_on_a_known_connection_says_hello_and_can_be_hung_up(void **state)
+{
+	struct wire_open open = {
+		.session = 5,
+		.output_credit = LIMIT_WINDOW_BYTES,
+		.input_ended = 1,
+		.process = {.argv = {"true"}},
+	};
+	struct wire_exited exited;
+	struct wire_frame frame;
+	struct peer session;
+	struct host host;
+
+	(void)state;
+	host_run(&host, "exec sleep 1000");
+	host_open(&host, &open, &session);
+	peer_expect(&session, WIRE_EXIT, &frame);
+	open.session = 6;
+	open.process.argv[0] = "sleep";
+	open.process.argv[1] = "1000";
+	host_open_again(&session, &open);
+	peer_send_data(&session, WIRE_HANGUP, 0, "", 0);
+	peer_expect(&session, WIRE_EXIT, &frame);
+	wire_unpack(&wire_exited_message, frame.payload, frame.length, &exited);
+	assert_int_equal(exited.signal, SIGHUP);
+	open.session = 7;
+	open.process.argv[0] = "/no/such";
+	host_open_again(&session, &open);
+	assert_int_equal(session_read_fail(&session, (char[64]){""}, 64), 127);
+	host_shutdown(&host, SIGKILL, 1000);
+	host_finish(&host);
+}
+
+/* What is no request ends the connection, and nothing else. */
+static void session_request_that_cannot_be_read_ends_its_connection(void **state)
+{
+	struct wire_open open = {.session = 5, .input_ended = 1, .process = {.argv = {"true"}}};
+	struct wire_frame frame;
+	struct peer session;
+	struct host host;
+	char output[16];
+
+	(void)state;
+	host_run(&host, "exec sleep 1000");
+	host_open(&host, &open, &session);
+	peer_expect(&session, WIRE_EXIT, &frame);
+	peer_send_data(&session, WIRE_OPEN, 0, "x", 1);
+	assert_false(peer_next(&session, &frame));
+	peer_close(&session);
+	host_open_shell(&host, 6, "echo x", &session);
+	assert_int_equal(session_read(&session, output, sizeof(output), NULL).code, 0);
+	host_shutdown(&host, SIGKILL, 1000);
+	host_finish(&host);
+}
+
 static void session_stdin_makes_a_round_trip(void **state)
 {
 	struct wire_frame frame;
@@ -632,6 +721,9 @@ int main(void)
 		cmocka_unit_test(other_protocol_version_is_refused_with_a_sentence),
 		cmocka_unit_test(frame_of_impossible_length_ends_the_machine),
 		cmocka_unit_test(session_returns_output_and_exit_code),
+		cmocka_unit_test(session_follows_another_on_its_connection),
+		cmocka_unit_test(session_on_a_known_connection_says_hello_and_can_be_hung_up),
+		cmocka_unit_test(session_request_that_cannot_be_read_ends_its_connection),
 		cmocka_unit_test(session_stdin_makes_a_round_trip),
 		cmocka_unit_test(session_data_flows_within_credit),
 		cmocka_unit_test(session_without_credit_sends_nothing_and_keeps_all),
