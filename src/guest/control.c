@@ -221,12 +221,28 @@ static void on_clock(const struct wire_frame *frame)
 		platform_clock_set(clock.realtime_ns);
 }
 
+static void send_stats(void)
+{
+	struct wire_stats stats = {0};
+
+	platform_stats_read(&stats);
+	channel_send(&control.channel, WIRE_STATS, 0, &wire_stats_message, &stats);
+}
+
+static void on_stats_ask(const struct wire_frame *frame)
+{
+	(void)frame;
+	if (control.phase == PHASE_RUNNING || control.phase == PHASE_STOPPING)
+		send_stats();
+}
+
 static const struct {
 	uint8_t type;
 	void (*call)(const struct wire_frame *frame);
 } handlers[] = {
-	{WIRE_HELLO, on_hello},   {WIRE_CONFIG, on_config},     {WIRE_OPEN, on_open},
-	{WIRE_SIGNAL, on_signal}, {WIRE_SHUTDOWN, on_shutdown}, {WIRE_CLOCK, on_clock},
+	{WIRE_HELLO, on_hello},         {WIRE_CONFIG, on_config},     {WIRE_OPEN, on_open},
+	{WIRE_SIGNAL, on_signal},       {WIRE_SHUTDOWN, on_shutdown}, {WIRE_CLOCK, on_clock},
+	{WIRE_STATS_ASK, on_stats_ask},
 };
 
 static void take_frames(void)
@@ -356,15 +372,12 @@ static void watch_deadline(void)
 		begin_killing();
 }
 
-static void send_stats(void)
+static void send_stats_in_time(void)
 {
-	struct wire_stats stats = {0};
-
 	if (control.phase != PHASE_RUNNING || clock_now_ns() < control.stats_at_ns)
 		return;
 	control.stats_at_ns = clock_now_ns() + STATS_INTERVAL_NS;
-	platform_stats_read(&stats);
-	channel_send(&control.channel, WIRE_STATS, 0, &wire_stats_message, &stats);
+	send_stats();
 }
 
 /* What has happened in this turn decides the next phase. */
@@ -377,7 +390,7 @@ static void advance(void)
 		watch_workload();
 	if (control.phase < PHASE_KILLING)
 		watch_deadline();
-	send_stats();
+	send_stats_in_time();
 	if (control.phase == PHASE_KILLING) {
 		reap();
 		watch_killing();

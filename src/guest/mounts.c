@@ -13,21 +13,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "etc.h"
 #include "fd.h"
-#include "file.h"
 #include "platform.h"
 #include "run.h"
 #include "uevent.h"
+#include "volumes.h"
 
 #define STAGE                                                                                      \
 	"/newroot" /* a mount point of the boot root; a tmpfs with the three below is put there */
 #define LOWER STAGE "/lower"
 #define UPPER STAGE "/upper"
 #define ROOT  STAGE "/root"
-
-#define DISK_TIMEOUT_NS (2 * NS_PER_S)
 
 struct file_system {
 	const char *type;
@@ -85,7 +82,7 @@ static int mount_disk(const char *device, const char *target, unsigned long flag
 	if (device == NULL)
 		return failure_set(failure, CODE_SET_UP, "the configuration names no disk for %s",
 				   target);
-	if (!uevent_wait_path(device, DISK_TIMEOUT_NS))
+	if (!uevent_wait_path(device, MOUNTS_DISK_TIMEOUT_NS))
 		return failure_set(failure, CODE_SET_UP, "the disk %s is not there", device);
 	if (mount(device, target, "ext4", flags, NULL) < 0)
 		return failure_set_errno(failure, CODE_SET_UP, "cannot mount the disk %s", device);
@@ -161,32 +158,18 @@ int mounts_set_up_root(const struct wire_config *config, struct failure *failure
 	return mount_one(&shm_mount, failure);
 }
 
-int mounts_set_up_volumes(const struct wire_config *config, struct failure *failure)
+/*
+ * Frozen, an ext4 is on disk as if it had been unmounted; and unlike an unmount this cannot fail because
+ * somebody has mounted something somewhere.
+ */
+void mounts_freeze(int fd)
 {
-	for (uint32_t i = 0; i < config->volume_count; i++) {
-		const struct wire_volume *volume = &config->volumes[i];
-		int r = file_make_directories(volume->guest_path, 0755);
-
-		if (r < 0) {
-			errno = -r;
-			return failure_set_errno(failure, CODE_SET_UP,
-						 "cannot make the directory %s",
-						 volume->guest_path);
-		}
-		if (mount(volume->virtiofs_tag, volume->guest_path, "virtiofs",
-			  volume->read_only ? MS_RDONLY : 0, NULL) < 0)
-			return failure_set_errno(failure, CODE_SET_UP,
-						 "cannot mount a volume on %s", volume->guest_path);
-	}
-	return 0;
+	(void)ioctl(fd, FIFREEZE, 0);
 }
 
 void mounts_end(void)
 {
-	/*
-	 * Frozen, an ext4 is on disk as if it had been unmounted; and unlike an unmount this cannot fail
-	 * because somebody has mounted something somewhere.
-	 */
+	volumes_end();
 	if (disk_fd >= 0)
-		(void)ioctl(disk_fd, FIFREEZE, 0);
+		mounts_freeze(disk_fd);
 }

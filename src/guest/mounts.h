@@ -9,8 +9,11 @@
 #ifndef GUEST_MOUNTS_H
 #define GUEST_MOUNTS_H
 
+#include "clock.h"
 #include "failure.h"
 #include "wire/message.h"
+
+#define MOUNTS_DISK_TIMEOUT_NS (2 * NS_PER_S) /* for a disk to be found */
 
 /* /dev and /sys on the boot root, for finding the host. What fails shows when it is missed. */
 void mounts_begin(void);
@@ -18,10 +21,11 @@ void mounts_begin(void);
 /* The machine's root in place of the boot root, with the kernel's file systems on it. */
 int mounts_set_up_root(const struct wire_config *config, struct failure *failure);
 
-/* Shared directories, after the root. */
-int mounts_set_up_volumes(const struct wire_config *config, struct failure *failure);
-
-/* Leaves the machine's disk as after a clean unmount. Nothing may be written afterwards. */
+/* Leaves the machine's disk, and those of volumes, as after a clean unmount. Nothing may be written
+ * afterwards. */
 void mounts_end(void);
+
+/* The same for one ext4 file system, by any of its directories. */
+void mounts_freeze(int fd);
 
 #endif

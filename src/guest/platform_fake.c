@@ -17,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -27,6 +28,7 @@
 #include "platform.h"
 
 #define KILL_ROUNDS_MAX 1000
+#define SECTOR_BYTES    512 /* of struct rusage */
 
 static const char *session_path;
 static pid_t inner;                 /* in the outer process */
@@ -106,18 +108,34 @@ uint64_t platform_oom_kills(enum process_kind kind)
 	return 0;
 }
 
-void platform_stats_read(struct wire_stats *ret_stats)
+static void add_usage(int who, struct wire_stats *stats)
 {
 	struct rusage usage;
-	struct sysinfo info;
 
-	if (getrusage(RUSAGE_CHILDREN, &usage) == 0)
-		ret_stats->cpu_us =
-			(uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
-			(uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+	if (getrusage(who, &usage) < 0)
+		return;
+	stats->cpu_us += (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+			 (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+	stats->disk_read_bytes += (uint64_t)usage.ru_inblock * SECTOR_BYTES;
+	stats->disk_written_bytes += (uint64_t)usage.ru_oublock * SECTOR_BYTES;
+}
+
+/* The machine is the host, but what it has used is what its processes have that ended. */
+void platform_stats_read(struct wire_stats *ret_stats)
+{
+	struct sysinfo info;
+	struct statvfs fs;
+
+	*ret_stats = (struct wire_stats){0};
+	add_usage(RUSAGE_SELF, ret_stats);
+	add_usage(RUSAGE_CHILDREN, ret_stats);
 	if (sysinfo(&info) == 0) {
 		ret_stats->memory_total_bytes = (uint64_t)info.totalram * info.mem_unit;
 		ret_stats->memory_available_bytes = (uint64_t)info.freeram * info.mem_unit;
+	}
+	if (statvfs("/", &fs) == 0) {
+		ret_stats->root_total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
+		ret_stats->root_available_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	}
 }
 

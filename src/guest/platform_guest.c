@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "power.h"
 #include "spawn.h"
 #include "transport.h"
+#include "volumes.h"
 
 #define CLOCK_DRIFT_NS_MAX (100 * NS_PER_MS) /* less is not worth a jump */
 #define FILES_SOFT         65536
@@ -76,7 +78,7 @@ int platform_set_up(const struct wire_config *config, struct set_up_times *ret_t
 		set_clock(config->realtime_ns);
 	if (config->hostname != NULL && sethostname(config->hostname, strlen(config->hostname)) < 0)
 		control_warn("cannot set the hostname: %s", strerror(errno));
-	if (mounts_set_up_root(config, failure) < 0 || mounts_set_up_volumes(config, failure) < 0)
+	if (mounts_set_up_root(config, failure) < 0 || volumes_set_up(config, failure) < 0)
 		return -1;
 	make_workdir(config->process.workdir);
 	(void)setrlimit(RLIMIT_NOFILE, &files); /* of all that come */
@@ -154,6 +156,17 @@ static void add_disk(const char *line, struct wire_stats *stats)
 	}
 }
 
+/* The root's is that of the machine's disk. */
+static void read_root(struct wire_stats *stats)
+{
+	struct statvfs fs;
+
+	if (statvfs("/", &fs) < 0)
+		return;
+	stats->root_total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
+	stats->root_available_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
 void platform_stats_read(struct wire_stats *ret_stats)
 {
 	static char text[KERNEL_TEXT_BYTES];
@@ -165,6 +178,7 @@ void platform_stats_read(struct wire_stats *ret_stats)
 		ret_stats->memory_total_bytes = memory_bytes(text, "MemTotal:");
 		ret_stats->memory_available_bytes = memory_bytes(text, "MemAvailable:");
 	}
+	read_root(ret_stats);
 	if (file_read("/proc/diskstats", text, sizeof(text)) <= 0)
 		return;
 	for (const char *line = text; line != NULL && *line != '\0';) {
