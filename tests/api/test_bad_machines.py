@@ -34,6 +34,8 @@ CASES = [
     ({"ports": [{"host_port": 80, "guest_port": 80, "protocol": "icmp"}]}, 422, "protocol"),
     ({"volumes": [{"host_path": "/nowhere", "guest_path": "/x"}]}, 422, "/nowhere"),
     ({"volumes": [{"host_path": "/", "guest_path": "/"}]}, 422, "guest_path"),
+    ({"volumes": [{"host_path": "/tmp/..", "guest_path": "/x"}]}, 422, "whole file system"),
+    ({"volumes": [{"host_path": "/dev/null", "guest_path": "/x"}]}, 422, "neither a directory nor a regular file"),
     ({"env": {"A=B": "c"}}, 400, "env"),
     ({"env": {"A": 1}}, 400, "env"),
     ({"args": ["x" * 60000]}, 422, "longer"),
