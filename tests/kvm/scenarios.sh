@@ -131,6 +131,81 @@ scenario_rootfs_path()
 	remove dir "?force=true"
 }
 
+# A single file of the host, also one that an ordinary user may not link (it is root's).
+scenario_single_files()
+{
+	mkdir -p "$HOME/files"
+	echo "nobody sees this" >"$HOME/files/secret"
+	echo "from the host" >"$HOME/files/file"
+	machine files "$LOOP, \"volumes\": [{\"host_path\": \"$HOME/files/file\", \"guest_path\": \"/srv/file\"},
+		{\"host_path\": \"$HOME/files/file\", \"guest_path\": \"/srv/fixed\", \"read_only\": true},
+		{\"host_path\": \"/etc/hosts\", \"guest_path\": \"/srv/hosts\", \"read_only\": true}]" '{"mode": "none"}'
+	is "$(exec_in files '["/bin/cat", "/srv/file", "/srv/fixed"]')" "from the host
+from the host" "the file"
+	is "$(exec_in files '["/bin/cat", "/srv/hosts"]')" "$(cat /etc/hosts)" "a file of root's"
+	exec_in files '["/bin/sh", "-c", "echo from the guest >>/srv/file"]' >/dev/null
+	is "$(tail -n 1 "$HOME/files/file")" "from the guest" "what the guest wrote"
+	echo again >>"$HOME/files/file"
+	until_true 10 sh /scenarios.sh sees files /srv/file again
+	for path in /srv/fixed /srv/hosts; do
+		call POST /v1/machines/files/exec "{\"cmd\": [\"/bin/sh\", \"-c\", \"echo no >>$path\"]}"
+		[ "$(answer exit_code)" != 0 ] || die "$path is read-only and was written"
+	done
+	for tag in vol0 vol2; do
+		is "$(exec_in files "[\"/bin/sh\", \"-c\", \"mkdir /$tag && mount -t virtiofs $tag /$tag && ls -A /$tag\"]")" file "names in the share"
+	done
+	remove files "?force=true"
+	is "$(stat -c %h "$HOME/files/file")" 1 "links of the file, after"
+}
+
+scenario_named_volume()
+{
+	data='"volumes": [{"volume": "data", "guest_path": "/data"}]'
+	machine first "$LOOP, $data" '{"mode": "none"}'
+	exec_in first '["/bin/sh", "-c", "echo kept >/data/file; sync; echo also >/data/also"]' >/dev/null
+	call POST /v1/machines "{\"name\": \"second\", \"config\": {\"image\": \"$IMAGE\", $LOOP, $data}, \"network\": {\"mode\": \"none\"}}"
+	meter http -o "$ANSWER" "$SOCKET" POST "/v1/machines/second/start?wait=ready&timeout=60" >/dev/null 2>&1
+	grep -q data "$ANSWER" || die "a volume in two machines at once: $(cat "$ANSWER")"
+	stop first '{"timeout_s": 1}'
+	call POST "/v1/machines/second/start?wait=ready&timeout=60"
+	is "$(exec_in second '["/bin/cat", "/data/file", "/data/also"]')" "kept
+also" "what the first one wrote"
+	stop second '{"timeout_s": 1}'
+	remove second
+	remove first
+	machine third "$LOOP, \"volumes\": [{\"volume\": \"data\", \"guest_path\": \"/data\", \"read_only\": true}]" '{"mode": "none"}'
+	is "$(exec_in third '["/bin/cat", "/data/file"]')" kept "read-only"
+	call POST /v1/machines/third/exec '{"cmd": ["/bin/sh", "-c", "mount -o remount,rw /data; echo no >/data/file"]}'
+	[ "$(answer exit_code)" != 0 ] || die "a read-only volume was written"
+	remove third "?force=true"
+	call DELETE /v1/volumes/data
+}
+
+# The clock of a machine is within three seconds of ours; asking takes one of them here.
+clock_is_right()
+{
+	off=$(($(exec_in "$1" '["/bin/busybox", "date", "+%s"]') - $(date +%s)))
+	[ $off -ge -3 ] && [ $off -le 3 ]
+}
+
+scenario_clock()
+{
+	machine clock "$LOOP" '{"mode": "none"}'
+	clock_is_right clock || die "wrong from the start: $off s"
+	for jump in 100000 -100000; do
+		target=$(($(date +%s) + jump))
+		echo $target >/run/clock/set
+		until_true 10 grep -q "^$target\$" /run/clock/done
+		until_true 5 sh /scenarios.sh clock_is_right clock
+	done
+	vm=$(record clock vm.pid)
+	kill -STOP "$vm"
+	sleep 5
+	kill -CONT "$vm"
+	until_true 5 sh /scenarios.sh clock_is_right clock
+	remove clock "?force=true"
+}
+
 scenario_two_at_once()
 {
 	deaf='"exec_path": "/bin/sh", "args": ["-c", "trap \"\" TERM; echo up; while :; do sleep 1; done"]'
@@ -265,5 +340,7 @@ word=$1
 shift
 case $word in
 run) "scenario_$1" ;;
+clock_is_right) clock_is_right "$1" ;;
+sees) exec_in "$1" "[\"/bin/cat\", \"$2\"]" | grep -q "$3" ;;
 all) run_all "$@" ;;
 esac

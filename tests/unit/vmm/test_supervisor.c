@@ -511,6 +511,7 @@ static void what_it_uses_is_told_to_those_who_ask(void **state)
 			assert_true(stats.host_cpu_us > 0);
 			assert_true(stats.host_memory_bytes > 65536);
 			assert_true(stats.disk_bytes >= 65536);
+			assert_true(stats.guest.memory_total_bytes > 0);
 			assert_int_equal(stats.net.sent_frames, 0);
 		}
 	}
