@@ -59,6 +59,10 @@
 #define PROBE_TIMEOUT_MS         15000
 #define PROBE_BYTES_MAX          (64 * KIB)
 
+/* Volumes. */
+#define VOLUMES_MAX           1000
+#define VOLUME_SIZE_MIB_USUAL 4096
+
 /* Events. */
 #define EVENTS_MAX           10000 /* kept; the oldest go first */
 #define EVENTS_SLICE         128   /* read at once for one follower */

@@ -20,6 +20,8 @@
 
 #define TEMPLATE_PREFIX "disk-"
 
+static const char *const kind_names[] = {[DISK_MACHINE] = "", [DISK_VOLUME] = "plain-"};
+
 /* One disk that somebody waits for. */
 struct disk {
 	uv_work_t work;
@@ -36,6 +38,7 @@ struct template
 {
 	struct template *next;
 	struct server *server;
+	enum disk_kind kind;
 	long long size_mib;
 	char *path, *temporary;
 	struct disk *waiting;
@@ -91,8 +94,7 @@ static void on_cloned(uv_work_t *work, int status)
 		finish(disk, 0, NULL);
 		return;
 	}
-	snprintf(sentence, sizeof(sentence), "cannot make the machine's disk: %s",
-		 strerror(-disk->outcome));
+	snprintf(sentence, sizeof(sentence), "cannot make the disk: %s", strerror(-disk->outcome));
 	finish(disk, disk->outcome, sentence);
 }
 
@@ -179,6 +181,7 @@ static int start_template(struct template *template, struct err *err)
 			size,
 			(char *)"--output",
 			template->temporary,
+			template->kind == DISK_VOLUME ? (char *)"--plain" : NULL,
 			NULL};
 	const struct worker_job job = {.path = server->settings->image_path,
 				       .argv = argv,
@@ -193,23 +196,26 @@ static int start_template(struct template *template, struct err *err)
 	return worker_start(server, &job, template, &worker, err);
 }
 
-static struct template *find_template(struct disks *disks, long long size_mib)
+static struct template *find_template(struct disks *disks, enum disk_kind kind, long long size_mib)
 {
 	for (struct template *t = disks->making; t != NULL; t = t->next) {
-		if (t->size_mib == size_mib)
+		if (t->kind == kind && t->size_mib == size_mib)
 			return t;
 	}
 	return NULL;
 }
 
-static struct template *add_template(struct server *server, long long size_mib, const char *path)
+static struct template *add_template(struct server *server, enum disk_kind kind, long long size_mib,
+				     const char *path)
 {
 	struct template *template = mem_new(struct template);
 
 	template->server = server;
+	template->kind = kind;
 	template->size_mib = size_mib;
 	template->path = mem_strdup(path);
-	template->temporary = mem_printf("%s/" TEMPLATE_PREFIX "%lld", server->tmp_dir, size_mib);
+	template->temporary = mem_printf("%s/" TEMPLATE_PREFIX "%s%lld", server->tmp_dir,
+					 kind_names[kind], size_mib);
 	template->next = server->disks->making;
 	server->disks->making = template;
 	return template;
@@ -228,13 +234,14 @@ static void on_known(uv_work_t *work, int status)
 	finish(disk, disk->outcome, sentence);
 }
 
-void disk_make(struct server *server, long long size_mib, const char *path,
+void disk_make(struct server *server, enum disk_kind kind, long long size_mib, const char *path,
 	       void (*done)(void *user, int outcome, const char *sentence), void *user)
 {
 	_cleanup_free_ char *template_path =
-		mem_printf("%s/" TEMPLATE_PREFIX "%lld.ext4", server->cache_dir, size_mib);
+		mem_printf("%s/" TEMPLATE_PREFIX "%s%lld.ext4", server->cache_dir, kind_names[kind],
+			   size_mib);
 	struct disk *disk = mem_new(struct disk);
-	struct template *template = find_template(server->disks, size_mib);
+	struct template *template = find_template(server->disks, kind, size_mib);
 	struct err err = {0};
 	struct stat st;
 
@@ -246,7 +253,7 @@ void disk_make(struct server *server, long long size_mib, const char *path,
 		return;
 	}
 	if (template == NULL) {
-		template = add_template(server, size_mib, template_path);
+		template = add_template(server, kind, size_mib, template_path);
 		disk->outcome = start_template(template, &err);
 		if (disk->outcome < 0) {
 			forget_template(template);

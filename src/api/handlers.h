@@ -17,6 +17,11 @@ void machines_http_restart(struct request *request);
 void machines_http_signal(struct request *request);
 void machines_http_wait(struct request *request);
 
+void volumes_http_create(struct request *request);
+void volumes_http_list(struct request *request);
+void volumes_http_get(struct request *request);
+void volumes_http_delete(struct request *request);
+
 void events_http_get(struct request *request);
 
 void logs_http_get(struct request *request);

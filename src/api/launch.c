@@ -29,9 +29,51 @@ static int check_directory(const char *field, const char *path, struct err *err)
 	return 0;
 }
 
+/* What a path of the host leads to, after all symlinks. `ret_path` is on the heap. */
+static int resolve_share(const char *field, const char *path, char **ret_path, struct err *err)
+{
+	_cleanup_free_ char *resolved = NULL;
+	struct stat st;
+	int r = path_resolve(path, &resolved);
+
+	if (r < 0)
+		return err_set(err, EDOM, "%s '%.200s': %s", field, path, strerror(-r));
+	if (strcmp(resolved, "/") == 0)
+		return err_set(err, EDOM,
+			       "%s '%.200s' is the whole of the host: share a directory in it",
+			       field, path);
+	if (stat(resolved, &st) < 0)
+		return err_set(err, EDOM, "%s '%.200s': %s", field, path, strerror(errno));
+	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
+		return err_set(err, EDOM, "%s '%.200s' is neither a directory nor a file", field,
+			       path);
+	if (access(resolved, S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK) < 0)
+		return err_set(err, EDOM, "%s '%.200s' cannot be read by this user", field, path);
+	*ret_path = take_ptr(resolved);
+	return 0;
+}
+
+/* The paths of shares, resolved; those of named volumes stay NULL. Frees none that it gave. */
+static int resolve_shares(const struct machine_volumes *volumes, char *ret_paths[LIMIT_VOLUMES],
+			  struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < volumes->count && r >= 0; i++) {
+		char field[64];
+
+		if (volumes->items[i].host_path == NULL)
+			continue;
+		snprintf(field, sizeof(field), "config.volumes[%zu].host_path", i);
+		r = resolve_share(field, volumes->items[i].host_path, &ret_paths[i], err);
+	}
+	return r;
+}
+
 int launch_check_host(const struct machine_config *config, struct err *err)
 {
 	uint64_t memory_mib = proc_host_memory_mib();
+	char *paths[LIMIT_VOLUMES] = {NULL};
 	unsigned cpus = proc_host_cpus();
 	int r = 0;
 
@@ -43,14 +85,10 @@ int launch_check_host(const struct machine_config *config, struct err *err)
 			       config->memory_mib, (unsigned long long)memory_mib);
 	if (config->rootfs_path != NULL)
 		r = check_directory("config.rootfs_path", config->rootfs_path, err);
-	for (size_t i = 0; i < config->volumes.count && r >= 0; i++) {
-		char field[64];
-
-		snprintf(field, sizeof(field), "config.volumes[%zu].host_path", i);
-		if (config->volumes.items[i].host_path == NULL)
-			return err_set(err, EDOM, "config.volumes[%zu].volume: not yet", i);
-		r = check_directory(field, config->volumes.items[i].host_path, err);
-	}
+	if (r >= 0)
+		r = resolve_shares(&config->volumes, paths, err);
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		free(paths[i]);
 	return r;
 }
 
@@ -82,6 +120,28 @@ static int fill_root(const struct machine *machine, struct vmm_config *config, s
 		return err_set(err, EDOM, "config.image: its file '%s': %s", config->image_path,
 			       strerror(errno));
 	return 0;
+}
+
+/* Volumes as krun-vmm gets them: each with the path of what it is on the host. */
+static int fill_volumes(const struct machine *machine, struct vmm_config *config, struct err *err)
+{
+	char *paths[LIMIT_VOLUMES] = {NULL};
+	int r;
+
+	machine_volumes_copy(&config->volumes, &machine->config.volumes);
+	r = resolve_shares(&config->volumes, paths, err);
+	for (size_t i = 0; i < config->volumes.count; i++) {
+		struct machine_volume *volume = &config->volumes.items[i];
+
+		if (volume->volume != NULL)
+			paths[i] = volume_path(machine->server, volume->volume);
+		if (r >= 0 && volume->volume != NULL && access(paths[i], R_OK | W_OK) < 0)
+			r = err_set(err, EDOM, "config.volumes[%zu].volume: its file '%s': %s", i,
+				    paths[i], strerror(errno));
+		mem_replace(&volume->host_path, paths[i]);
+		free(paths[i]);
+	}
+	return r;
 }
 
 static void fill_network(const struct machine *machine, struct vmm_config *config)
@@ -149,11 +209,12 @@ int launch_config(const struct machine *machine, struct vmm_config *ret_config, 
 	config.generation = machine->generation;
 	config.vcpus = machine->config.vcpus;
 	config.memory_mib = machine->config.memory_mib;
-	machine_volumes_copy(&config.volumes, &machine->config.volumes);
 	fill_installation(machine, &config);
 	fill_process(machine, &merged, &config);
 	fill_network(machine, &config);
 	r = fill_root(machine, &config, err);
+	if (r >= 0)
+		r = fill_volumes(machine, &config, err);
 	if (r < 0) {
 		vmm_config_done(&config);
 		return r;

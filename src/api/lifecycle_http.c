@@ -91,6 +91,8 @@ void start_and_reply(struct request *request, struct machine *machine,
 
 	if (r == -EBUSY)
 		reply_error(request, 409, "wrong_state", "%s", err.text);
+	else if (r == -ETXTBSY)
+		reply_error(request, 409, "volume_in_use", "%s", err.text);
 	else if (r == -EDOM)
 		reply_error(request, 422, "invalid_value", "%s", err.text);
 	else if (r == -EAGAIN)

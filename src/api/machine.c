@@ -376,6 +376,8 @@ static int launch(struct machine *machine, bool is_written, struct err *err)
 	int r = check_memory(machine, err);
 
 	if (r >= 0)
+		r = volumes_check_free(machine, err);
+	if (r >= 0)
 		r = launch_config(machine, &config, err);
 	if (r < 0)
 		return r;
@@ -409,12 +411,17 @@ static int start(struct machine *machine, bool is_written, struct err *err)
 int machine_start(struct machine *machine, struct err *err)
 {
 	bool begun = machine->state == MACHINE_STATE_STARTING && machine->supervisor == NULL;
+	int r;
 
 	if (machine->is_deleting)
 		return err_set(err, EBUSY, "machine '%s' is being deleted", machine->name);
 	if (!begun && machine_state_is_live(machine->state))
 		return err_set(err, EBUSY, "machine '%s' is %s", machine->name,
 			       machine_state_name(machine->state));
+	/* What is not its own doing leaves it as it is. */
+	r = begun ? 0 : volumes_check_free(machine, err);
+	if (r < 0)
+		return r;
 	machine->restart_count = 0;
 	machine->restart_delay_ms = 0;
 	if (!begun)

@@ -103,7 +103,7 @@ int machine_insert(struct machine *machine, bool starting, struct err *err) _mus
 
 /*
  * Spawns krun-vmm. -EBUSY: its state forbids it. -EDOM: the host lacks what it needs (a path, an
- * image). -EAGAIN: no memory left for it. Else krun-vmm cannot run: the machine is `failed` then.
+ * image). -EAGAIN: no memory left for it. -ETXTBSY: another machine holds one of its volumes. Else krun-vmm cannot run: the machine is `failed` then.
  */
 int machine_start(struct machine *machine, struct err *err) _must_check_;
 

@@ -30,6 +30,7 @@ static const struct query_field create_query_fields[] = {
 };
 
 struct creation {
+	size_t volumes_done;
 	struct request *request;
 	struct machine *machine;
 	struct start_query query;
@@ -58,8 +59,12 @@ static void on_disk(void *user, int outcome, const char *sentence)
 
 	if (outcome < 0) {
 		give_up(creation);
-		reply_error(request, outcome == -ENOSPC ? 503 : 500,
-			    outcome == -ENOSPC ? "disk_full" : "disk_failed", "%s", sentence);
+		if (outcome == -EBUSY)
+			reply_error(request, 409, "volume_in_use", "%s", sentence);
+		else
+			reply_error(request, outcome == -ENOSPC ? 503 : 500,
+				    outcome == -ENOSPC ? "disk_full" : "disk_failed", "%s",
+				    sentence);
 		return;
 	}
 	r = machine_insert(machine, query.start, &err);
@@ -124,13 +129,58 @@ static int read_machine(struct request *request, struct machine **ret_machine, s
 	return r < 0 ? r : 0;
 }
 
-/* Its directory, then its disk, then its row; see on_disk(). */
+static void make_disk(struct creation *creation)
+{
+	struct machine *machine = creation->machine;
+	_cleanup_free_ char *disk = machine_disk_path(machine);
+
+	if (machine->image_digest == NULL)
+		on_disk(creation, 0, NULL); /* a directory of the host needs no disk */
+	else
+		disk_make(machine->server, DISK_MACHINE, machine->config.disk_mib, disk, on_disk,
+			  creation);
+}
+
+static void on_volume(void *user, int outcome, const char *sentence);
+
+/* Those that it names and that are not there, one after the other; then its disk. */
+static void make_volumes(struct creation *creation)
+{
+	const struct machine_volumes *volumes = &creation->machine->config.volumes;
+	struct server *server = creation->machine->server;
+	struct err err = {0};
+
+	while (creation->volumes_done < volumes->count) {
+		const char *name = volumes->items[creation->volumes_done].volume;
+		int r = name == NULL ? 1 : volume_ensure(server, name, on_volume, creation, &err);
+
+		if (r < 0)
+			on_disk(creation, r, err.text);
+		if (r <= 0)
+			return;
+		creation->volumes_done++;
+	}
+	make_disk(creation);
+}
+
+static void on_volume(void *user, int outcome, const char *sentence)
+{
+	struct creation *creation = user;
+
+	if (outcome < 0) {
+		on_disk(creation, outcome, sentence);
+		return;
+	}
+	creation->volumes_done++;
+	make_volumes(creation);
+}
+
+/* Its directory, its volumes, then its disk, then its row; see on_disk(). */
 static void make_machine(struct request *request, struct machine *machine,
 			 const struct start_query *query)
 {
 	_cleanup_free_ char *directory = machine_directory(machine);
 	_cleanup_free_ char *log_directory = path_join(directory, "log");
-	_cleanup_free_ char *disk = machine_disk_path(machine);
 	struct creation *creation = mem_new(struct creation);
 	int r = file_mkdir_all(log_directory, 0700);
 
@@ -140,10 +190,8 @@ static void make_machine(struct request *request, struct machine *machine,
 	machine->is_creating = true;
 	if (r < 0)
 		on_disk(creation, r, "cannot make the machine's directory");
-	else if (machine->image_digest == NULL)
-		on_disk(creation, 0, NULL); /* a directory of the host needs no disk */
 	else
-		disk_make(request->server, machine->config.disk_mib, disk, on_disk, creation);
+		make_volumes(creation);
 }
 
 void machines_http_create(struct request *request)

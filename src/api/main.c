@@ -96,9 +96,9 @@ static void on_signal(uv_signal_t *signal, int number)
 static int make_directories(struct server *server, struct err *err)
 {
 	const struct settings *settings = server->settings;
-	char *const directories[] = {settings->state_dir, server->machines_dir,
-				     server->images_dir,  server->cache_dir,
-				     server->tmp_dir,     settings->socket_dir};
+	char *const directories[] = {settings->state_dir, server->machines_dir, server->images_dir,
+				     server->volumes_dir, server->cache_dir,    server->tmp_dir,
+				     settings->socket_dir};
 
 	for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
 		int r = file_mkdir_all(directories[i], 0700);
@@ -266,6 +266,7 @@ static void init_server(struct server *server, const struct settings *settings)
 	server->settings = settings;
 	server->machines_dir = path_join(settings->state_dir, "machines");
 	server->images_dir = path_join(settings->state_dir, "images");
+	server->volumes_dir = path_join(settings->state_dir, "volumes");
 	server->cache_dir = path_join(settings->state_dir, "cache");
 	server->tmp_dir = path_join(settings->state_dir, "tmp");
 	server->read_buffer = mem_zalloc(HTTP_READ_BYTES);
@@ -296,7 +297,9 @@ static int prepare(struct process *process, struct err *err)
 	disks_init(server);
 	probe_init(server);
 	images_clean(server);
-	r = machines_load(server, err);
+	r = volumes_load(server, err);
+	if (r >= 0)
+		r = machines_load(server, err);
 	if (r < 0)
 		return r;
 	server->on_adopted = serve;
@@ -311,6 +314,7 @@ static int prepare(struct process *process, struct err *err)
 static void done_server(struct server *server)
 {
 	machines_done(&server->machines);
+	volumes_done(&server->volumes);
 	if (server->disks != NULL)
 		disks_done(server);
 	if (server->probe != NULL)
@@ -324,6 +328,7 @@ static void done_server(struct server *server)
 	store_close(server->store);
 	free(server->machines_dir);
 	free(server->images_dir);
+	free(server->volumes_dir);
 	free(server->cache_dir);
 	free(server->tmp_dir);
 	free(server->read_buffer);

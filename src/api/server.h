@@ -15,6 +15,7 @@
 #include "machine.h"
 #include "machines.h"
 #include "settings.h"
+#include "volumes.h"
 
 struct children;
 struct connection;
@@ -42,9 +43,10 @@ struct server {
 	char *log_buffer;  /* LOGS_SLICE_BYTES */
 
 	/* Below the state directory. */
-	char *machines_dir, *images_dir, *cache_dir, *tmp_dir;
+	char *machines_dir, *images_dir, *volumes_dir, *cache_dir, *tmp_dir;
 
 	struct machines machines;
+	struct volumes volumes;
 	struct children *children;
 	struct disks *disks;
 	struct turns *turns;

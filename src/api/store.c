@@ -111,6 +111,11 @@ static const char *const statements[STORE_STATEMENT_COUNT] = {
 		"DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?)",
 	[STORE_EVENTS_RANGE] = "SELECT count(*), min(id), max(id) FROM events",
 	[STORE_EVENTS_OLDEST] = "SELECT min(id) FROM events",
+	[STORE_VOLUME_INSERT] = "INSERT INTO volumes (name, size_mib, ready, created_at) "
+				"VALUES (?, ?, 0, ?)",
+	[STORE_VOLUME_READY] = "UPDATE volumes SET ready = ?2 WHERE name = ?1",
+	[STORE_VOLUME_DELETE] = "DELETE FROM volumes WHERE name = ?",
+	[STORE_VOLUMES_ALL] = "SELECT name, size_mib, ready, created_at FROM volumes ORDER BY name",
 };
 
 /* ---- SQLite in our words ---- */

@@ -126,4 +126,30 @@ int store_images_each(struct store *store,
 		      int (*each)(const struct store_image *image, void *user, struct err *err),
 		      void *user, struct err *err) _must_check_;
 
+/*
+ * A volume whose file is being made or removed is not ready: a krun-api that finds it so removes what
+ * there is of it.
+ */
+struct store_volume {
+	const char *name;
+	long long size_mib;
+	bool is_ready;
+	int64_t created_at;
+};
+
+/* Not ready. -EEXIST. */
+int store_volume_insert(struct store *store, const struct store_volume *volume,
+			struct err *err) _must_check_;
+
+/* `event` may be NULL. */
+int store_volume_set_ready(struct store *store, const char *name, bool is_ready,
+			   const struct store_event *event, struct err *err) _must_check_;
+int store_volume_delete(struct store *store, const char *name, const struct store_event *event,
+			struct err *err) _must_check_;
+
+/* By name; strings live during the call. */
+int store_volumes_each(struct store *store,
+		       void (*each)(const struct store_volume *volume, void *user), void *user,
+		       struct err *err) _must_check_;
+
 #endif

@@ -36,10 +36,17 @@ int ext4_write_tree(int fd, struct tree *tree, uint64_t next_block,
 		    struct fault *fault) _must_check_;
 
 /*
- * An empty file system with a journal and the directories `upper` and `work`. Its inode tables are
- * holes of the file and marked as zeroed, so neither this nor the guest's kernel ever writes them.
+ * An empty file system with a journal; a machine's own disk has the directories `upper` and `work`.
+ * Its inode tables are holes of the file and marked as zeroed, so neither this nor the guest's kernel
+ * ever writes them.
  */
-int ext4_write_disk(int fd, uint64_t size_mib, const struct ext4_identity *identity,
-		    struct ext4_size *ret_size, struct fault *fault) _must_check_;
+enum ext4_disk_kind {
+	EXT4_DISK_MACHINE,
+	EXT4_DISK_PLAIN,
+};
+
+int ext4_write_disk(int fd, enum ext4_disk_kind kind, uint64_t size_mib,
+		    const struct ext4_identity *identity, struct ext4_size *ret_size,
+		    struct fault *fault) _must_check_;
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The writable disk of a machine: ext4_write_disk(). */
+/* The writable disk of a machine, and named volumes: ext4_write_disk(). */
 #include "ext4fs.h"
 
 #include "base/macro.h"
@@ -26,17 +26,17 @@ static unsigned journal_blocks(uint64_t size_mib)
 	return journal_sizes[i].journal_mib * (unsigned)BLOCKS_PER_MIB;
 }
 
-static int make_directories(ext2_filsys fs, struct fault *fault)
+static int make_directories(ext2_filsys fs, enum ext4_disk_kind kind, struct fault *fault)
 {
 	static const char *const names[] = {"upper", "work"};
 	errcode_t error = ext2fs_mkdir(fs, EXT2_ROOT_INO, EXT2_ROOT_INO, NULL);
 
-	for (size_t i = 0; i < ARRAY_SIZE(names) && error == 0; i++)
+	for (size_t i = 0; kind == EXT4_DISK_MACHINE && i < ARRAY_SIZE(names) && error == 0; i++)
 		error = ext2fs_mkdir(fs, EXT2_ROOT_INO, 0, names[i]);
 	return error == 0 ? 0 : ext4fs_fault(error, "cannot make the disk's directories", fault);
 }
 
-static int fill(ext2_filsys fs, uint64_t size_mib, struct fault *fault)
+static int fill(ext2_filsys fs, enum ext4_disk_kind kind, uint64_t size_mib, struct fault *fault)
 {
 	errcode_t error;
 
@@ -45,15 +45,16 @@ static int fill(ext2_filsys fs, uint64_t size_mib, struct fault *fault)
 		return ext4fs_fault(error, "cannot place the disk's tables", fault);
 	/* The root directory and what is reserved come before the rest. */
 	ext4fs_reserve_inodes(fs);
-	if (make_directories(fs, fault) < 0)
+	if (make_directories(fs, kind, fault) < 0)
 		return -1;
 	error = ext2fs_add_journal_inode(fs, journal_blocks(size_mib),
 					 EXT2_MKJOURNAL_LAZYINIT | EXT2_MKJOURNAL_NO_MNT_CHECK);
 	return error == 0 ? 0 : ext4fs_fault(error, "cannot make the disk's journal", fault);
 }
 
-int ext4_write_disk(int fd, uint64_t size_mib, const struct ext4_identity *identity,
-		    struct ext4_size *ret_size, struct fault *fault)
+int ext4_write_disk(int fd, enum ext4_disk_kind kind, uint64_t size_mib,
+		    const struct ext4_identity *identity, struct ext4_size *ret_size,
+		    struct fault *fault)
 {
 	_cleanup_ext4fs_ ext2_filsys fs = NULL;
 	struct ext2_super_block param;
@@ -68,7 +69,7 @@ int ext4_write_disk(int fd, uint64_t size_mib, const struct ext4_identity *ident
 	param.s_backup_bgs[1] = UINT32_MAX;
 	if (ext4fs_open(fd, &param, identity, &fs, fault) < 0)
 		return -1;
-	if (fill(fs, size_mib, fault) < 0)
+	if (fill(fs, kind, size_mib, fault) < 0)
 		return -1;
 	return ext4fs_close(take_ptr(fs), ret_size, fault);
 }

@@ -27,6 +27,7 @@ static struct {
 	const char *output;
 	const char *vminit;
 	long long size_mib;
+	bool plain;
 } options;
 
 struct command {
@@ -96,7 +97,8 @@ static int work_disk(void *context, int output_fd, struct fault *fault)
 	/* Version 4, variant 1. */
 	identity.uuid[6] = (identity.uuid[6] & 0x0f) | 0x40;
 	identity.uuid[8] = (identity.uuid[8] & 0x3f) | 0x80;
-	if (ext4_write_disk(output_fd, (uint64_t)options.size_mib, &identity, &size, fault) < 0)
+	if (ext4_write_disk(output_fd, options.plain ? EXT4_DISK_PLAIN : EXT4_DISK_MACHINE,
+			    (uint64_t)options.size_mib, &identity, &size, fault) < 0)
 		return -1;
 	return progress_done(size.bytes, size.used_bytes, fault);
 }
@@ -139,6 +141,12 @@ static const struct opt disk_opts[] = {
 		.min = LIMIT_DISK_MIB_MIN,
 		.max = LIMIT_DISK_MIB_MAX,
 	},
+	{
+		.long_name = "plain",
+		.type = OPT_TYPE_FLAG,
+		.target = &options.plain,
+		.help = "a volume: without the directories of a machine's own disk",
+	},
 	OPT_END,
 };
 
@@ -167,7 +175,7 @@ static const struct command commands[] = {
 	},
 	{
 		.name = "disk",
-		.usage = "krun-image disk --size-mib N --output FILE",
+		.usage = "krun-image disk --size-mib N [--plain] --output FILE",
 		.about = "Makes an empty, sparse ext4 disk for a machine.",
 		.opts = disk_opts,
 		.work = work_disk,

@@ -471,6 +471,14 @@ static int check_volumes(const struct machine_volumes *volumes, struct err *err)
 				       "config.volumes[%zu] must have exactly one of host_path and "
 				       "volume",
 				       i);
+		for (size_t j = 0; j < i && volume->volume != NULL; j++) {
+			if (volumes->items[j].volume != NULL &&
+			    strcmp(volumes->items[j].volume, volume->volume) == 0)
+				return err_set(err, EDOM,
+					       "config.volumes[%zu]: the volume '%s' stands in "
+					       "volumes[%zu] already",
+					       i, volume->volume, j);
+		}
 		if (volume->volume != NULL && machine_name_check(volume->volume, err) < 0) {
 			if (err != NULL)
 				err->errnum = EDOM;

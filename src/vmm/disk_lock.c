@@ -14,11 +14,11 @@
 #define WAIT_MS  2000
 #define RETRY_MS 10
 
-static int lock_fd(int fd)
+static int lock_fd(int fd, bool shared)
 {
 	int64_t deadline_ms = clock_monotonic_ms() + WAIT_MS;
 
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	while (flock(fd, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
 		if (errno != EINTR && (errno != EWOULDBLOCK || clock_left_ms(deadline_ms) == 0))
 			return -errno;
 		(void)poll(NULL, 0, RETRY_MS);
@@ -35,7 +35,7 @@ static int lock(const struct machine_volume *volume, struct err *err)
 	if (fd < 0)
 		return err_set_errno(err, errno, "volume %s: '%s'", volume->volume,
 				     volume->host_path);
-	r = lock_fd(fd);
+	r = lock_fd(fd, volume->read_only);
 	if (r == -EWOULDBLOCK)
 		return err_set(err, EBUSY,
 			       "volume %s is in use by another machine: stop that one first",

@@ -3,6 +3,7 @@
  * A named volume belongs to one machine at a time: two kernels that write one ext4 file system destroy
  * it. The VM process holds a lock on the volume's file for as long as it lives, whatever it becomes by
  * exec, so that no other machine gets at it, and a killed one leaves nothing to be cleared away.
+ * Machines that only read share the lock.
  */
 #ifndef VMM_DISK_LOCK_H
 #define VMM_DISK_LOCK_H
