@@ -287,7 +287,8 @@ static int lock_in_child(struct err *err)
 	return WEXITSTATUS(status);
 }
 
-static void a_named_volume_belongs_to_one_at_a_time(void **state)
+/* A child has the volume; what another one gets meanwhile. */
+static void hold_volume(bool read_only, int status_wanted)
 {
 	_cleanup_free_ char *one = below("one"), *two = below("two");
 	struct err err;
@@ -296,7 +297,7 @@ static void a_named_volume_belongs_to_one_at_a_time(void **state)
 	pid_t pid;
 
 	add_volume(two, NULL, false);
-	add_volume(one, "data", true);
+	add_volume(one, "data", read_only);
 	assert_int_equal(lock_in_child(&err), 0);
 	assert_int_equal(pipe(hold), 0);
 	pid = fork();
@@ -310,13 +311,23 @@ static void a_named_volume_belongs_to_one_at_a_time(void **state)
 		_exit(1);
 	}
 	assert_int_equal(read(hold[0], &word, 1), 1);
-	assert_int_equal(lock_in_child(&err), 2);
+	assert_int_equal(lock_in_child(&err), status_wanted);
 	kill(pid, SIGKILL);
 	/* Not reaped yet: whoever comes now waits for its end. */
 	assert_int_equal(lock_in_child(&err), 0);
 	waitpid(pid, NULL, 0);
 	close(hold[0]);
 	close(hold[1]);
+}
+
+static void a_named_volume_belongs_to_one_at_a_time(void **state)
+{
+	hold_volume(false, 2);
+}
+
+static void those_who_only_read_a_volume_share_it(void **state)
+{
+	hold_volume(true, 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -330,6 +341,7 @@ int main(void)
 		CASE(a_file_on_another_file_system_is_mounted),
 		CASE(an_ordinary_user_mounts_it_too),
 		CASE(a_named_volume_belongs_to_one_at_a_time),
+		CASE(those_who_only_read_a_volume_share_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
