@@ -51,6 +51,17 @@ static void link_close(struct link *link, int error)
 	uv_close((uv_handle_t *)&link->pipe, on_handle_closed);
 }
 
+void link_hand_over(struct link *link, const struct link_calls *calls, void *user)
+{
+	link->calls = calls;
+	link->user = user;
+}
+
+bool link_is_quiet(const struct link *link)
+{
+	return link->has_hello && !link->closing && link->writes == 0;
+}
+
 void link_free(struct link *link)
 {
 	if (link == NULL)

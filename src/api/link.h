@@ -35,6 +35,12 @@ int link_new(struct server *server, const char *path, enum wire_role role,
 	     const struct link_calls *calls, void *user, struct link **ret_link) _must_check_;
 void link_free(struct link *link);
 
+/* From now on others are told; nothing of it is pending for those before. */
+void link_hand_over(struct link *link, const struct link_calls *calls, void *user);
+
+/* Everything that was sent is written, and the connection stands. */
+bool link_is_quiet(const struct link *link);
+
 /* False: what is sent piles up; `on_drained` comes. */
 bool link_has_room(const struct link *link);
 

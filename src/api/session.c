@@ -11,6 +11,7 @@
 #include "link.h"
 #include "machine.h"
 #include "server.h"
+#include "supervisor.h"
 #include "wire/signal.h"
 
 #define CREDIT_PORTION_BYTES (LIMIT_WINDOW_BYTES / 4)
@@ -175,6 +176,7 @@ static int on_exit_frame(struct session *session, const struct wire_frame *frame
 
 	if (wire_unpack(&wire_exited_message, frame->payload, frame->length, &exited) < 0)
 		return -EBADMSG;
+	supervisor_keep_link(session->machine->supervisor, take_ptr(session->link));
 	end(session, &(struct session_end){.outcome = SESSION_EXITED,
 					   .code = exited.code,
 					   .signal = exited.signal});
@@ -277,23 +279,32 @@ int session_check(const struct machine *machine, struct err *err)
 	return 0;
 }
 
+static int dial(struct session *session, const struct link_calls *calls)
+{
+	struct machine *machine = session->machine;
+	_cleanup_free_ char *run_dir = machine_run_directory(machine);
+	_cleanup_free_ char *path = path_join(run_dir, "ctl");
+
+	return link_new(machine->server, path, WIRE_ROLE_SESSION, calls, session, &session->link);
+}
+
 static int start(struct session *session, struct wire_open *open, struct err *err)
 {
 	static const struct link_calls calls = {.on_hello = on_hello,
 						.on_frame = on_frame,
 						.on_closed = on_closed,
 						.on_drained = on_drained};
-	struct machine *machine = session->machine;
-	_cleanup_free_ char *run_dir = machine_run_directory(machine);
-	_cleanup_free_ char *path = path_join(run_dir, "ctl");
-	int r;
+	int r = 0;
 
 	open->output_credit = LIMIT_WINDOW_BYTES;
 	for (size_t i = 0; i < ARRAY_SIZE(session->outputs); i++)
 		session->outputs[i].open = open->output_credit;
 	session->input_ended = open->input_ended != 0;
-	r = link_new(machine->server, path, WIRE_ROLE_SESSION, &calls, session, &session->link);
-
+	session->link = supervisor_take_link(session->machine->supervisor);
+	if (session->link != NULL)
+		link_hand_over(session->link, &calls, session);
+	else
+		r = dial(session, &calls);
 	if (r < 0)
 		return err_set_errno(err, -r, "cannot reach the machine");
 	if (link_send(session->link, WIRE_OPEN, 0, &wire_open_message, open) < 0)

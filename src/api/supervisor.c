@@ -51,6 +51,7 @@ struct supervisor {
 	enum deadline deadline;
 	uv_timer_t timer;
 	struct link *link;
+	struct link *kept; /* of a session that is over */
 	char *control_path;
 	struct machine_record last; /* what is known of the start: STATE, else record.json */
 	struct proc_id process;     /* krun-vmm */
@@ -120,6 +121,7 @@ void supervisor_free(struct supervisor *supervisor)
 		return;
 	supervisor->machine->supervisor = NULL;
 	link_free(supervisor->link);
+	link_free(supervisor->kept);
 	child_forget(supervisor->child);
 	free_watches(supervisor);
 	machine_record_done(&supervisor->last);
@@ -271,6 +273,7 @@ static void settle_within(struct supervisor *supervisor, enum deadline deadline,
 {
 	supervisor->phase = PHASE_SETTLING;
 	link_free(take_ptr(supervisor->link));
+	link_free(take_ptr(supervisor->kept));
 	free_watches(supervisor);
 	if (!supervisor->was_here)
 		load_record(supervisor);
@@ -480,6 +483,45 @@ void supervisor_stop(struct supervisor *supervisor, int signal, int64_t timeout_
 	send_wishes(supervisor);
 	if (!supervisor->kill_wanted)
 		set_deadline(supervisor, DEADLINE_STOP, timeout_ms + SUPERVISOR_STOP_GRACE_MS);
+}
+
+/* ---- the connection for the next session ---- */
+
+static int on_kept_frame(void *user, const struct wire_frame *frame)
+{
+	return -EBADMSG;
+}
+
+static void on_kept_closed(void *user, int error)
+{
+	struct supervisor *supervisor = user;
+
+	supervisor->kept = NULL;
+}
+
+void supervisor_keep_link(struct supervisor *supervisor, struct link *link)
+{
+	static const struct link_calls calls = {.on_frame = on_kept_frame,
+						.on_closed = on_kept_closed};
+
+	if (supervisor == NULL || supervisor->phase != PHASE_FOLLOWING ||
+	    supervisor->kept != NULL || !link_is_quiet(link)) {
+		link_free(link);
+		return;
+	}
+	link_hand_over(link, &calls, supervisor);
+	supervisor->kept = link;
+}
+
+struct link *supervisor_take_link(struct supervisor *supervisor)
+{
+	struct link *link = supervisor == NULL ? NULL : take_ptr(supervisor->kept);
+
+	if (link != NULL && !link_is_quiet(link)) {
+		link_free(link);
+		return NULL;
+	}
+	return link;
 }
 
 int supervisor_signal(struct supervisor *supervisor, int signal)

@@ -18,6 +18,7 @@
 
 #include "base/err.h"
 
+struct link;
 struct machine;
 struct supervisor;
 struct vmm_config;
@@ -43,5 +44,12 @@ void supervisor_stop(struct supervisor *supervisor, int signal, int64_t timeout_
 /* A signal for the workload. -ENOTCONN when krun-vmm cannot be told just now. */
 int supervisor_signal(struct supervisor *supervisor, int signal) _must_check_;
 void supervisor_kill(struct supervisor *supervisor);
+
+/*
+ * A connection whose session is over waits here for the next one, at most one of them and only while
+ * this start lives. The second gives it out; NULL: there is none.
+ */
+void supervisor_keep_link(struct supervisor *supervisor, struct link *link);
+struct link *supervisor_take_link(struct supervisor *supervisor);
 
 #endif

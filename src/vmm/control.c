@@ -25,7 +25,8 @@ struct client {
 	struct link link;
 	uint32_t role;           /* 0: no HELLO yet */
 	struct session *session; /* WIRE_ROLE_SESSION after OPEN */
-	bool opened;             /* OPEN was sent */
+	bool opened;             /* OPEN was sent, the session is not over */
+	bool rested;             /* it has had a session */
 	bool state_due, logged_due, stats_due;
 	bool stats_asked;    /* and not known yet */
 	int64_t deadline_ms; /* of HELLO */
@@ -148,6 +149,12 @@ static int take_open(struct client *client, const struct wire_frame *frame)
 	return 0;
 }
 
+static bool is_of_session(const struct wire_frame *frame)
+{
+	return frame->type == WIRE_SIGNAL ||
+	       (frame->type >= WIRE_STDIN && frame->type <= WIRE_HANGUP);
+}
+
 static int on_frame(struct link *link, const struct wire_frame *frame)
 {
 	struct client *client = link->owner;
@@ -156,6 +163,9 @@ static int on_frame(struct link *link, const struct wire_frame *frame)
 		return take_hello(client, frame);
 	if (client->role == WIRE_ROLE_MANAGER)
 		return take_from_manager(client, frame);
+	/* What was under way when its last session ended. */
+	if (client->rested && !client->opened && frame->type != WIRE_OPEN)
+		return is_of_session(frame) ? 0 : -EBADMSG;
 	if (!client->opened)
 		return take_open(client, frame);
 	return client->session != NULL ? session_take(client->session, frame) : 0;
@@ -187,6 +197,8 @@ void control_detach_session(struct link *link)
 	struct client *client = link->owner;
 
 	client->session = NULL;
+	client->opened = false;
+	client->rested = true;
 }
 
 static void sweep(struct control *control)
@@ -205,6 +217,22 @@ static void sweep(struct control *control)
 		free(client);
 		control->client_count--;
 	}
+}
+
+/* The connection that has waited longest for another session makes room for a new one. */
+static void close_rested(struct control *control)
+{
+	struct client *oldest = NULL;
+
+	for (struct client *client = control->first; client != NULL; client = client->next) {
+		if (client->rested && !client->opened && !client->over)
+			oldest = client;
+	}
+	if (oldest == NULL)
+		return;
+	link_close(&oldest->link);
+	oldest->over = true;
+	sweep(control);
 }
 
 /* Takes the descriptor. */
@@ -235,6 +263,8 @@ static void on_connection(struct loop_watch *watch, short events)
 
 	(void)events;
 	sweep(control);
+	if (control->client_count >= LIMIT_CONTROL_CLIENTS)
+		close_rested(control);
 	if (fd_accept(watch->fd, &fd) >= 0)
 		add_client(control, fd);
 }

@@ -7,6 +7,8 @@
  * in between, never the last), and word that the log has grown, at most once in a while. What it
  * asks for is handed to the supervisor; what it wants to know (STATS_ASK) is answered later, all who
  * ask meanwhile at once. That it goes changes nothing.
+ *
+ * A session's client may open another one after EXIT.
  */
 #ifndef VMM_CONTROL_H
 #define VMM_CONTROL_H

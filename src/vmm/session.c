@@ -116,15 +116,9 @@ static void close_channel(struct channel *channel)
 	channel->spoilt = true;
 }
 
-/* The guest is done with the session. Its connection closes, its port becomes free. */
-static void end_session(struct session *session, const char *sentence)
+/* The guest is done with a session on it. It is kept, or closes; a port becomes free. */
+static void release_channel(struct channel *channel)
 {
-	struct channel *channel = session->channel;
-
-	detach_client(session, sentence);
-	free_session(session);
-	if (channel == NULL)
-		return;
 	channel->session = NULL;
 	if (channel->port < 0 && channel->sessions->kept_count < KEPT_CONNECTIONS &&
 	    link_is_open(&channel->link)) {
@@ -135,6 +129,25 @@ static void end_session(struct session *session, const char *sentence)
 		channel->spoilt = true;
 	if (channel->port < 0)
 		link_await_end(&channel->link);
+}
+
+/* EXIT leaves the client its connection, for another session. */
+static void end_session(struct session *session, bool by_exit)
+{
+	struct channel *channel = session->channel;
+	struct link *client = by_exit ? session->client : NULL;
+
+	if (client != NULL) {
+		session->client = NULL;
+		session->sessions->detached(client);
+	} else {
+		detach_client(session, NULL);
+	}
+	free_session(session);
+	release_channel(channel);
+	/* May deliver its next OPEN at once. */
+	if (client != NULL)
+		link_pause(client, false);
 }
 
 /* The guest broke the rules or its channel is gone: the session cannot go on. */
@@ -235,7 +248,7 @@ static int take_from_guest(struct session *session, const struct wire_frame *fra
 			send_hang_up(session);
 	}
 	if (session->relay.ended)
-		end_session(session, NULL);
+		end_session(session, frame->type == WIRE_EXIT);
 	return 0;
 }
 

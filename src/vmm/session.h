@@ -12,8 +12,8 @@
  * is read only while the guest takes what it sends. Session numbers are random, so that an ordinary
  * process of the guest, which may dial as well as vminit, cannot take over a session.
  *
- * After the guest's EXIT or FAIL the guest is answered with END of everything, the client gets what
- * is left and is closed. A port that did not come back (no EXIT) is not used again in this boot. A few
+ * After the guest's EXIT or FAIL the guest is answered with END of everything; the client gets what is
+ * left and, unless it was EXIT, is closed. A port that did not come back (no EXIT) is not used again in this boot. A few
  * connections are kept instead, by saying nothing: the next sessions begin on them at once. That they
  * are vminit's is known, because they have named a session.
  */
@@ -31,7 +31,10 @@ struct channel;
 struct sessions {
 	struct loop *loop;
 	struct guest *guest;
-	/* The session of this client is over: it must not be used any more. */
+	/*
+	 * The session of this client is over: it must not be used any more. The client may open
+	 * another unless its link is closing.
+	 */
 	void (*detached)(struct link *client);
 	struct loop_watch listener;
 	char *path;

@@ -131,3 +131,17 @@ def test_the_machine_ends_meanwhile(api):
     answer = connection.getresponse()
     assert answer.status in (200, 409)
     connection.close()
+
+
+def test_one_after_the_other_and_in_the_next_start(api):
+    machine = api.run()
+    path = f"/v1/machines/{machine['id']}"
+    for _ in range(2):
+        for number in range(5):
+            assert api.exec(machine, "sh", "-c", f"exit {number}").json["exit_code"] == number
+            assert api.exec(machine, "/nowhere/program").json["exit_code"] == 127
+            assert api.exec(machine, "cat", stdin="x" * 300_000).json["stdout"] == "x" * 300_000
+        assert api.post(f"{path}/stop").status == 200
+        assert api.post(f"{path}/start?wait=ready").status == 200
+    assert api.exec(machine, "sh", "-c", "kill -9 $$").json["signal"] == 9
+    assert api.exec(machine, "true").json["exit_code"] == 0

@@ -297,10 +297,15 @@ void rig_read_log(const struct rig *rig, const char *stream, struct buf *out)
 
 void rig_open(struct rig *rig, struct rig_connection *connection, const char *const *exec)
 {
+	rig_connect(rig, connection, WIRE_ROLE_SESSION);
+	rig_open_again(connection, exec);
+}
+
+void rig_open_again(struct rig_connection *connection, const char *const *exec)
+{
 	struct wire_credit credit = {.bytes = LIMIT_WINDOW_BYTES};
 	struct wire_open *open = mem_new(struct wire_open);
 
-	rig_connect(rig, connection, WIRE_ROLE_SESSION);
 	for (size_t i = 0; exec[i] != NULL; i++)
 		open->process.argv[i] = exec[i];
 	open->process.env[0] = "PATH=/usr/bin:/bin";

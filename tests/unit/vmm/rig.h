@@ -61,5 +61,7 @@ void rig_read_log(const struct rig *rig, const char *stream, struct buf *out);
 
 /* Opens a session for the words, with credit for its outputs. */
 void rig_open(struct rig *rig, struct rig_connection *connection, const char *const *exec);
+/* On a connection whose session has ended with EXIT. */
+void rig_open_again(struct rig_connection *connection, const char *const *exec);
 
 #endif

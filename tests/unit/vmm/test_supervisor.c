@@ -384,8 +384,68 @@ static void a_session_has_output_input_and_a_code(void **state)
 	}
 	assert_int_equal(session.frame.type, WIRE_EXIT);
 	assert_string_equal(output.data, "ping");
-	assert_false(rig_next(&session));
 	buf_done(&output);
+	rig_close(&session);
+	rig_close(&manager);
+}
+
+static void a_client_may_open_one_session_after_the_other(void **state)
+{
+	static const char *const scripts[] = {"exit 2", "exit 3", "exit 4", "exit 0"};
+	struct rig_connection manager, session;
+	struct wire_signal signal = {.signal = SIGKILL};
+	struct machine_record record;
+	struct wire_exited exited;
+
+	run(&manager, "", SLEEP, &record);
+	machine_record_done(&record);
+	rig_open(&rig, &session, SH("exit 1"));
+	for (uint32_t code = 1; code <= ARRAY_SIZE(scripts); code++) {
+		while (rig_next(&session) && session.frame.type != WIRE_EXIT)
+			;
+		assert_int_equal(wire_unpack(&wire_exited_message, session.frame.payload,
+					     session.frame.length, &exited),
+				 0);
+		assert_int_equal(exited.code, code);
+		/* What comes too late for one is not for the next. */
+		rig_send(&session, WIRE_SIGNAL, 0, &wire_signal_message, &signal);
+		rig_send_data(&session, WIRE_STDIN, WIRE_STREAM_STDIN, "x", 1);
+		rig_send_data(&session, WIRE_END, WIRE_STREAM_STDIN, NULL, 0);
+		rig_open_again(&session, SH(scripts[code - 1]));
+	}
+	while (rig_next(&session) && session.frame.type != WIRE_EXIT)
+		;
+	/* Nothing but a session's frames: else it is closed. */
+	rig_send_data(&session, WIRE_KILL, 0, NULL, 0);
+	assert_false(rig_next(&session));
+	rig_close(&session);
+	rig_close(&manager);
+}
+
+/* Those that wait for another session are the first to go when there are too many. */
+static void connections_that_rest_make_room(void **state)
+{
+	static struct rig_connection sessions[LIMIT_CONTROL_CLIENTS];
+	struct rig_connection manager, session;
+	struct machine_record record;
+
+	run(&manager, "", SLEEP, &record);
+	machine_record_done(&record);
+	for (size_t i = 0; i < ARRAY_SIZE(sessions); i++) {
+		rig_open(&rig, &sessions[i], SH("exit 0"));
+		while (rig_next(&sessions[i]) && sessions[i].frame.type != WIRE_EXIT)
+			;
+		assert_int_equal(sessions[i].frame.type, WIRE_EXIT);
+	}
+	/* With the manager there was one too many. */
+	assert_false(rig_next(&sessions[0]));
+	rig_open(&rig, &session, SH("exit 0"));
+	while (rig_next(&session) && session.frame.type != WIRE_EXIT)
+		;
+	assert_int_equal(session.frame.type, WIRE_EXIT);
+	assert_false(rig_next(&sessions[1]));
+	for (size_t i = 0; i < ARRAY_SIZE(sessions); i++)
+		rig_close(&sessions[i]);
 	rig_close(&session);
 	rig_close(&manager);
 }
@@ -619,6 +679,8 @@ int main(void)
 		CASE(a_log_of_ten_megabytes_is_whole),
 		CASE(a_log_without_end_is_rotated),
 		CASE(a_session_has_output_input_and_a_code),
+		CASE(a_client_may_open_one_session_after_the_other),
+		CASE(connections_that_rest_make_room),
 		CASE(a_session_moves_more_than_its_window),
 		CASE(a_session_whose_client_goes_is_hung_up),
 		CASE(a_client_that_breaks_the_rules_loses_its_connection),
