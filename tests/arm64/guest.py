@@ -104,13 +104,14 @@ class Gateway(threading.Thread):
 
 
 class Guest:
-    def __init__(self, arch, vminit, root, network=True, memory_mib=256, disk_mib=64, disk=None):
+    def __init__(self, arch, vminit, root, network=True, memory_mib=256, disk_mib=64, disk=None, volumes=()):
         self.arch = arch
         self.work = Path(tempfile.mkdtemp(prefix="krun-guest-"))
         self.process = None
         self.sockets = []
         self.gateway = None
         try:
+            self.volumes = list(volumes)
             self.boot(vminit, root, network, memory_mib, disk_mib, disk)
         except BaseException:
             self.close()
@@ -162,7 +163,7 @@ class Guest:
             peers.append(wire.Peer(ours))
             command += ["-chardev", f"socket,id=p{index},fd={theirs.fileno()}", "-device", f"virtserialport,chardev=p{index},name={name}"]
         self.control, self.ports = peers[0], peers[1:]
-        disks = [(boot_disk, "on"), (image, "on"), (disk, "off")]
+        disks = [(boot_disk, "on"), (image, "on"), (disk, "off"), *((path, "off") for path in self.volumes)]
         # On "virt" the device named first gets the last slot, and the kernel counts slots.
         if self.arch == "aarch64":
             disks.reverse()
@@ -208,25 +209,37 @@ class Guest:
         return output.decode(errors="replace"), errors.decode(errors="replace"), frames[-1][2]
 
     def execute(self, port, session, argv, stdin=b"", **process):
-        """A session to its end: (stdout, EXIT or FAIL)."""
-        self.control.send(wire.OPEN, session=session, port=port, process={"argv": argv, **process})
+        """An exec to its end: (stdout, EXIT or FAIL)."""
+        output, _, ended = self.run_session(port, session, stdin, process={"argv": argv, **process})
+        return output.decode(errors="replace"), ended
+
+    def run_session(self, port, session, stdin=b"", **opening):
+        """A session to its end: (stdout, stderr, EXIT or FAIL)."""
+        self.control.send(wire.OPEN, session=session, port=port, **{"process": {}, **opening})
         peer = self.ports[port]
         hello = peer.next()
         assert hello[0] == wire.HELLO and hello[2]["session"] == session
         peer.send(wire.CREDIT, 1, bytes=wire.WINDOW)
         peer.send(wire.CREDIT, 2, bytes=wire.WINDOW)
-        if stdin:
-            peer.send(wire.STDIN, payload=stdin)
-        peer.send(wire.END, 0)
-        output = b""
+        stdin, allowed, ended = memoryview(stdin), 0, False
+        output = {wire.STDOUT: b"", wire.STDERR: b""}
         while True:
-            kind, _, payload = peer.next()
-            if kind == wire.STDOUT:
-                output += payload
-                peer.send(wire.CREDIT, 1, bytes=len(payload))
+            while stdin and allowed:
+                piece, stdin = stdin[:min(allowed, 50000)], stdin[min(allowed, 50000):]
+                allowed -= len(piece)
+                peer.send(wire.STDIN, payload=piece)
+            if not stdin and not ended:
+                peer.send(wire.END, 0)
+                ended = True
+            kind, stream, payload = peer.next()
+            if kind in output:
+                output[kind] += payload
+                peer.send(wire.CREDIT, stream, bytes=len(payload))
+            if kind == wire.CREDIT:
+                allowed += payload["bytes"]
             if kind in (wire.EXIT, wire.FAIL):
                 peer.send(wire.END, wire.ALL)
-                return output.decode(errors="replace"), payload
+                return output[wire.STDOUT], output[wire.STDERR].decode(errors="replace"), payload
 
     def wait(self):
         """The end of QEMU: 0 after the guest's reboot."""

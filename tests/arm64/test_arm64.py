@@ -4,12 +4,14 @@ KRUN_BUILD names the build directory. KRUN_GUEST_ARCH=x86_64 runs the same on an
 static program and nothing else: whatever they have beside it is vminit's work.
 """
 
+import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -124,6 +126,37 @@ def test_machine_that_cannot_start_says_why(root):
         assert guest.wait() == 0
 
 
+def test_named_volume_is_empty_at_first_and_outlives_its_machine(root, tmp_path):
+    content = tmp_path / "content"
+    for name in ("upper", "work"):
+        (content / name).mkdir(parents=True)
+    volume = guests.make_disk(tmp_path / "volume.ext4", 32, content)
+    words = ["file", "/data/kept", "make", "/data/kept", "make", "/data/upper", "file", "/proc/self/mounts", "exit", "0"]
+    for boot_number in (1, 2):
+        with boot(root, network=False, volumes=[volume]) as guest:
+            guest.configure(probe(*words), volumes=[{"guest_path": "/data", "device": "/dev/vdd"}])
+            guest.until_ready()
+            output, errors, exited = guest.until_exited()
+            print(output, errors, guest.warnings, guest.console.read_text(errors="replace"), sep="\n")
+            assert guest.wait() == 0
+            assert is_clean(volume) and is_clean(guest.disk)
+        lines = output.splitlines()
+        assert ("made /data/kept" in lines) == (boot_number == 1)
+        assert ("made /data/upper" in lines) == (boot_number == 1)
+        assert any(line.startswith("/dev/vdd /data ext4 rw,noatime") for line in lines)
+        assert exited["code"] == 0
+
+
+def test_volume_that_is_no_file_system_is_a_sentence(root, tmp_path):
+    volume = tmp_path / "volume"
+    volume.write_bytes(bytes(8 << 20))
+    with boot(root, network=False, volumes=[volume]) as guest:
+        guest.configure(probe("exit", "0"), volumes=[{"guest_path": "/data", "device": "/dev/vdd"}])
+        _, _, exited = guest.until_exited()
+        assert (exited["code"], exited["reason"]) == (125, "the volume for /data is not an ext4 file system")
+        assert guest.wait() == 0
+
+
 @pytest.fixture(scope="module")
 def running(root):
     """One guest for the tests below, the last of which stops it."""
@@ -216,12 +249,84 @@ def test_clock_follows_the_host(running):
     running.control.send(wire.CLOCK, realtime_ns=time.time_ns())
 
 
-def test_statistics_come_by_themselves(running):
+def make_archive(*members):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for info, data in members:
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def member(name, data=b"", **fields):
+    info = tarfile.TarInfo(name)
+    for key, value in fields.items():
+        setattr(info, key, value)
+    return info, data
+
+
+def test_copies_need_no_tool_of_the_image(running):
+    data = os.urandom(3 << 20)
+    archive = make_archive(
+        member("srv/in/data", data, uid=1000, gid=1001, mode=0o4750, mtime=1000000000.5),
+        member("srv/in/link", type=tarfile.SYMTYPE, linkname="data"),
+        member("srv/in/same", type=tarfile.LNKTYPE, linkname="srv/in/data"),
+        member("srv/in/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
+        member("srv/in/fifo", type=tarfile.FIFOTYPE),
+    )
+    output, said, ended = running.run_session(0, 801, archive, kind=wire.PUT, path="/")
+    assert (output, said, ended["code"]) == (b"", "", 0)
+    output, said, ended = running.run_session(1, 802, kind=wire.GET, path="/srv/in")
+    assert (said, ended["code"]) == ("", 0)
+    with tarfile.open(fileobj=io.BytesIO(output)) as got:
+        members = {info.name: info for info in got}
+        assert set(members) == {"in", *(f"in/{name}" for name in ("data", "link", "same", "null", "fifo"))}
+        file = next(members[name] for name in ("in/data", "in/same") if members[name].isreg())
+        assert (file.uid, file.gid, file.mode, file.mtime) == (1000, 1001, 0o4750, 1000000000.5)
+        assert got.extractfile(file).read() == data
+        assert (members["in/null"].devmajor, members["in/null"].devminor) == (1, 3)
+        assert members["in/link"].linkname == "data" and members["in/fifo"].isfifo()
+
+
+def test_copies_that_fail_say_why_and_leave_nothing(running):
+    whole = make_archive(member("half", bytes(2 << 20)))
+    _, said, ended = running.run_session(0, 810, whole[:1 << 20], kind=wire.PUT, path="/srv")
+    assert (ended["code"], said) == (6, "the archive is damaged: it ends within an entry\n")
+    _, said, ended = running.run_session(0, 811, whole, kind=wire.PUT, path="/srv/nowhere")
+    assert (ended["code"], said) == (2, "cannot copy to /srv/nowhere: No such file or directory\n")
+    _, said, ended = running.run_session(0, 812, make_archive(member("big", bytes(80 << 20))), kind=wire.PUT, path="/srv")
+    assert ended["code"] == 5 and "No space left on device" in said
+    _, _, ended = running.run_session(0, 813, make_archive(member("x")), kind=wire.PUT, path="/sys")
+    assert ended["code"] == 4
+    output, _, ended = running.run_session(0, 814, kind=wire.GET, path="/srv/.")
+    with tarfile.open(fileobj=io.BytesIO(output)) as got:
+        assert not {"./half", "./big"} & set(got.getnames())
+
+
+def test_root_is_copied_without_what_is_mounted_in_it(running):
+    output, said, ended = running.run_session(0, 820, kind=wire.GET, path="/")
+    assert (said, ended["code"]) == ("", 0)
+    with tarfile.open(fileobj=io.BytesIO(output)) as got:
+        names = set(got.getnames())
+    assert {"./proc", "./sys", "./dev", "./run", "./probe", "./etc/passwd"} <= names
+    assert not [name for name in names if name.startswith(("./proc/", "./sys/", "./dev/", "./run/"))]
+    output, _, ended = running.run_session(0, 821, kind=wire.GET, path="/srv/nowhere/.", entry_only=1)
+    assert (output, ended["code"]) == (b"", 2)
+    output, _, ended = running.run_session(0, 822, kind=wire.GET, path="/proc/.", entry_only=1)
+    with tarfile.open(fileobj=io.BytesIO(output)) as got:
+        assert got.getnames() == ["."]
+
+
+def test_statistics_come_by_themselves_and_when_asked(running):
     stats = running.control.until(wire.STATS)[-1][2]
     assert 64 << 20 < stats["memory_total_bytes"] < 192 << 20
     assert 0 < stats["memory_available_bytes"] < stats["memory_total_bytes"]
     assert stats["disk_read_bytes"] > 0
     assert stats["cpu_us"] > 0
+    running.control.send(wire.STATS_ASK)
+    stats = running.control.until(wire.STATS)[-1][2]
+    assert 0 < stats["root_available_bytes"] < stats["root_total_bytes"] <= 64 << 20
+    assert stats["disk_written_bytes"] > 0
 
 
 def test_network_works_until_the_workload_has_ended(running):

@@ -4,28 +4,29 @@ import struct
 import time
 
 HELLO, READY, OUTPUT, EXITED, WARNING, STATS = 0x01, 0x10, 0x11, 0x12, 0x13, 0x14
-CONFIG, OPEN, SIGNAL, SHUTDOWN, CLOCK = 0x20, 0x21, 0x22, 0x23, 0x24
+CONFIG, OPEN, SIGNAL, SHUTDOWN, CLOCK, STATS_ASK = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25
 STDIN, STDOUT, STDERR, CREDIT, RESIZE, END, EXIT, FAIL, HANGUP = 0x30, 0x31, 0x32, 0x33, 0x34, 0x36, 0x37, 0x38, 0x39
 ALL = 255
+PUT, GET = 1, 2  # kinds of sessions; an exec is 0
 WINDOW = 256 << 10
 
 U32, U64, TEXT, TEXTS, NESTED, NESTEDS = range(6)
 
 PROCESS = {"argv": (1, TEXTS), "env": (2, TEXTS), "workdir": (3, TEXT), "user": (4, TEXT), "tty": (5, U32), "rows": (6, U32), "columns": (7, U32)}
-VOLUME = {"virtiofs_tag": (1, TEXT), "guest_path": (2, TEXT), "read_only": (3, U32)}
+VOLUME = {"virtiofs_tag": (1, TEXT), "guest_path": (2, TEXT), "read_only": (3, U32), "device": (4, TEXT), "source": (5, TEXT)}
 MESSAGES = {
     HELLO: {"version": (1, U32), "role": (2, U32), "session": (3, U32), "uptime_us": (4, U64), "kernel": (5, TEXT), "machine_id": (6, TEXT), "generation": (7, U32)},
     READY: {"root_us": (1, U32), "network_us": (2, U32), "start_us": (3, U32)},
     EXITED: {"code": (1, U32), "signal": (2, U32), "oom_killed": (3, U32), "reason": (4, TEXT)},
     WARNING: {"text": (1, TEXT)},
-    STATS: {"cpu_us": (1, U64), "memory_total_bytes": (2, U64), "memory_available_bytes": (3, U64), "disk_read_bytes": (4, U64), "disk_written_bytes": (5, U64)},
+    STATS: {"cpu_us": (1, U64), "memory_total_bytes": (2, U64), "memory_available_bytes": (3, U64), "disk_read_bytes": (4, U64), "disk_written_bytes": (5, U64), "root_total_bytes": (6, U64), "root_available_bytes": (7, U64)},
     CONFIG: {
         "root_kind": (1, U32), "lower_device": (2, TEXT), "upper_device": (3, TEXT), "root_tag": (4, TEXT),
         "volumes": (5, NESTEDS, VOLUME), "hostname": (6, TEXT), "address": (7, TEXT), "gateway": (8, TEXT),
         "address6": (9, TEXT), "gateway6": (10, TEXT), "dns": (11, TEXTS), "mtu": (12, U32), "realtime_ns": (13, U64),
         "session_ports": (14, U32), "process": (15, NESTED, PROCESS),
     },
-    OPEN: {"session": (1, U32), "port": (2, U32), "process": (3, NESTED, PROCESS)},
+    OPEN: {"session": (1, U32), "port": (2, U32), "process": (3, NESTED, PROCESS), "kind": (4, U32), "path": (5, TEXT), "entry_only": (6, U32)},
     SIGNAL: {"signal": (1, U32)},
     SHUTDOWN: {"signal": (1, U32), "timeout_ms": (2, U32)},
     CLOCK: {"realtime_ns": (1, U64)},
@@ -90,7 +91,7 @@ class Peer:
         self.sock = sock
         self.data = b""
 
-    def send(self, kind, stream=0, payload=b"", **values):
+    def send(self, kind, /, stream=0, payload=b"", **values):
         self.sock.sendall(frame(kind, stream, pack_message(MESSAGES[kind], values) if values else payload))
 
     def next(self):
