@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -15,6 +16,7 @@
 
 struct cli_server cli_server;
 const char *cli_program = "krunctl";
+void (*cli_describe)(const struct opt_parser *parser);
 
 int cli_connect(struct client **ret_client, struct err *err)
 {
@@ -35,6 +37,10 @@ int cli_parse(const struct opt_parser *parser, char **argv, size_t min,
 	enum opt_outcome outcome;
 	int r;
 
+	if (cli_describe != NULL) {
+		cli_describe(parser);
+		return 0;
+	}
 	r = opt_parse(parser, argv, &arguments.operands, &arguments.dashes_at, &outcome, err);
 	if (r < 0)
 		return r;
@@ -135,4 +141,92 @@ int cli_for_each(const struct opt_parser *parser, char **argv, cli_each_fn *each
 		}
 	}
 	return code;
+}
+
+int cli_read_time(const char *text, int64_t *ret_ns, struct err *err)
+{
+	static const struct {
+		char name;
+		int64_t seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+	const char *p = text;
+	int64_t ago_s = 0;
+
+	if (clock_parse(text, ret_ns) == 0)
+		return 0;
+	do {
+		size_t digits = strspn(p, "0123456789"), i = 0;
+
+		while (i < ARRAY_SIZE(units) && units[i].name != p[digits])
+			i++;
+		if (digits == 0 || digits > 9 || i == ARRAY_SIZE(units))
+			return err_set(
+				err, EINVAL,
+				"a time is RFC 3339, seconds since 1970, or as in 1h30m: '%s'",
+				text);
+		ago_s += strtoll(p, NULL, 10) * units[i].seconds;
+		p += digits + 1;
+	} while (*p != '\0');
+	*ret_ns = clock_realtime_ns() - ago_s * CLOCK_NS_PER_S;
+	return 0;
+}
+
+/* ---- commands ---- */
+
+int cli_run_command(const struct command *command, char **argv)
+{
+	struct err err = {0};
+	int r;
+
+	if (command->set != NULL)
+		return cli_run_set(command->set, argv);
+	r = command->run(argv, &err);
+	if (r >= 0)
+		return r;
+	cli_say_error(&err);
+	return command->failed_exit != 0 ? command->failed_exit : CLI_EXIT_FAILED;
+}
+
+static void print_commands(const struct command_set *set, FILE *out)
+{
+	fprintf(out, "\nCommands:\n");
+	for (size_t i = 0; i < set->count; i++)
+		fprintf(out, "  %-12s%s\n", set->items[i].name, set->items[i].summary);
+	fprintf(out, "\n'COMMAND --help' says more about each.\n");
+}
+
+int cli_run_set(const struct command_set *set, char **argv)
+{
+	static const struct opt opts[] = {CLI_SERVER_OPTS, OPT_END};
+	const struct opt_parser parser = {
+		.usage = set->usage,
+		.about = set->about,
+		.opts = opts,
+		.stop_at_operand = true,
+	};
+	bool asks_version = argv[0] != NULL && argv[1] != NULL && strcmp(argv[1], "--version") == 0;
+	enum opt_outcome outcome;
+	struct err err = {0};
+	char **operands;
+
+	if (opt_parse(&parser, argv, &operands, NULL, &outcome, &err) < 0) {
+		cli_say_error(&err);
+		return CLI_EXIT_FAILED;
+	}
+	if (outcome == OPT_OUTCOME_DONE) {
+		if (!asks_version)
+			print_commands(set, stdout);
+		return CLI_EXIT_OK;
+	}
+	if (operands[0] == NULL) {
+		opt_print_help(&parser, stderr);
+		print_commands(set, stderr);
+		return CLI_EXIT_FAILED;
+	}
+	for (size_t i = 0; i < set->count; i++) {
+		if (strcmp(operands[0], set->items[i].name) == 0)
+			return cli_run_command(&set->items[i], operands);
+	}
+	cli_say("there is no command '%s'; '--help' lists them", operands[0]);
+	return CLI_EXIT_FAILED;
 }

@@ -88,28 +88,63 @@ typedef int cli_each_fn(struct client *client, const char *name, void *user, str
 int cli_for_each(const struct opt_parser *parser, char **argv, cli_each_fn *each, void *user,
 		 struct err *err) _must_check_;
 
-/* ---- commands: krun-run and those of krunctl, one table in main.c ---- */
+/* RFC 3339, seconds since 1970, or as in "1h30m" for as long ago. */
+int cli_read_time(const char *text, int64_t *ret_ns, struct err *err) _must_check_;
+
+/* ---- commands: krun-run and those of krunctl ---- */
 
 struct command {
 	const char *name;
 	const char *summary;
 	int (*run)(char **argv, struct err *err);
-	int failed_exit;
+	int failed_exit; /* 0: CLI_EXIT_FAILED */
+	/*
+	 * What its operands are, for completion: words of completion.c, the last with "..." where it
+	 * may be given again; NULL: nothing that could be completed.
+	 */
+	const char *operands;
+	const struct command_set *set; /* instead of run(): it has commands of its own */
 };
+
+struct command_set {
+	const char *usage, *about;
+	const struct command *items;
+	size_t count;
+};
+
+/* One of a set by argv[1]; says its error. The exit code. */
+int cli_run_set(const struct command_set *set, char **argv) _must_check_;
+int cli_run_command(const struct command *command, char **argv) _must_check_;
+
+/*
+ * Not to run but to be described: while it is set, cli_parse() hands the table of options to it and
+ * says that there is nothing to do. Every command parses before it does anything.
+ */
+extern void (*cli_describe)(const struct opt_parser *parser);
+
+/* main.c: krunctl's, and krun-run. */
+extern const struct command_set krunctl_commands;
+extern const struct command run_command;
+extern const struct command_set volume_commands;
 
 int command_run(char **argv, struct err *err);
 int command_ps(char **argv, struct err *err);
 int command_inspect(char **argv, struct err *err);
 int command_start(char **argv, struct err *err);
 int command_stop(char **argv, struct err *err);
+int command_restart(char **argv, struct err *err);
+int command_kill(char **argv, struct err *err);
+int command_signal(char **argv, struct err *err);
 int command_rm(char **argv, struct err *err);
 int command_logs(char **argv, struct err *err);
 int command_exec(char **argv, struct err *err);
 int command_wait(char **argv, struct err *err);
+int command_events(char **argv, struct err *err);
 int command_images(char **argv, struct err *err);
 int command_import(char **argv, struct err *err);
 int command_rmi(char **argv, struct err *err);
 int command_info(char **argv, struct err *err);
 int command_doctor(char **argv, struct err *err);
+int command_completion(char **argv, struct err *err);
 
 #endif

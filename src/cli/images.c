@@ -15,22 +15,21 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "cli.h"
+#include "lines.h"
 #include "table.h"
 
 /* Writing a large image takes the server a while in which it says little. */
 #define UPLOAD_IDLE_S         600
 #define FIRST_BYTE_TIMEOUT_MS 600000
-/* The last line has the image's configuration in it. */
-#define LINE_BYTES_MAX (4 * 1024 * 1024)
 
 /* ---- upload ---- */
 
 /* An upload: the archive on its way there, and the lines that come back meanwhile. */
 struct transfer {
 	const struct images_upload *upload;
-	struct err err;  /* of finish(), or what the last line says */
-	struct buf line; /* not whole yet */
-	json_t *image;   /* once the last line has come */
+	struct err err;     /* of finish(), or what the last line says */
+	struct lines lines; /* that come back */
+	json_t *image;      /* once the last line has come */
 	uint64_t sent;
 	int64_t size; /* -1: not known */
 	json_int_t layers;
@@ -83,14 +82,11 @@ static void note_layer(struct transfer *transfer, json_t *event)
 			(long long)transfer->layers, size);
 }
 
-static int take_line(struct transfer *transfer, const char *line, size_t length)
+static int take_event(void *user, json_t *event, struct err *err)
 {
-	_cleanup_json_ json_t *event = NULL;
-	const char *name;
+	struct transfer *transfer = user;
+	const char *name = cli_text(event, "event");
 
-	if (json_parse(line, length, &event, &transfer->err) < 0)
-		return -EBADMSG;
-	name = cli_text(event, "event");
 	if (strcmp(name, "layer") == 0) {
 		note_layer(transfer, event);
 	} else if (strcmp(name, "error") == 0) {
@@ -102,30 +98,11 @@ static int take_line(struct transfer *transfer, const char *line, size_t length)
 	return 0;
 }
 
-static int take_lines(void *user, const char *data, size_t length)
+static int take_answer(void *user, const char *data, size_t length)
 {
 	struct transfer *transfer = user;
-	int r;
 
-	while (length > 0) {
-		const char *newline = memchr(data, '\n', length);
-		size_t part = newline != NULL ? (size_t)(newline - data) : length;
-
-		r = buf_append(&transfer->line, data, part);
-		if (r < 0)
-			return r;
-		if (newline == NULL)
-			return 0;
-		if (transfer->line.length > 0) {
-			r = take_line(transfer, transfer->line.data, transfer->line.length);
-			if (r < 0)
-				return r;
-		}
-		buf_clear(&transfer->line);
-		data += part + 1;
-		length -= part + 1;
-	}
-	return 0;
+	return lines_sink(&transfer->lines, data, length);
 }
 
 /*
@@ -160,7 +137,7 @@ static int send(struct client *client, struct transfer *transfer, struct err *er
 		.source = read_source,
 		.source_bytes = -1,
 		.source_fd = upload->fd,
-		.sink = take_lines,
+		.sink = take_answer,
 		.user = transfer,
 		.timeout_ms = -1,
 		.idle_s = UPLOAD_IDLE_S,
@@ -205,10 +182,11 @@ int images_upload(struct client *client, const struct images_upload *upload, jso
 	struct transfer transfer = {.upload = upload};
 	int r;
 
-	buf_init(&transfer.line, LINE_BYTES_MAX);
+	lines_init(&transfer.lines, take_event, &transfer);
 	progress_begin(upload->progress, "importing %s", upload->title);
 	r = send(client, &transfer, err);
-	buf_done(&transfer.line);
+	r = lines_outcome(&transfer.lines, r, err);
+	lines_done(&transfer.lines);
 	if (r >= 0 && transfer.image == NULL && transfer.err.errnum == 0)
 		err_set(&transfer.err, EIO, "%s did not say how the import ended",
 			client_name(client));

@@ -32,35 +32,17 @@ static void add_query(struct buf *path, const char *format, const char *value)
 		(void)!buf_append_string(path, part);
 }
 
-/* "10m", "2h30s" before now, as docker takes it, or a time as it stands. */
+/* As the server takes it, on the heap. */
 static int read_time(const char *text, char **ret_time, struct err *err)
 {
-	static const struct {
-		char name;
-		int64_t seconds;
-	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
 	char formatted[CLOCK_RFC3339_BYTES];
-	int64_t ago_s = 0, ns;
-	const char *p = text;
+	int64_t ns;
+	int r;
 
-	if (clock_parse(text, &ns) == 0) {
-		*ret_time = mem_strdup(text);
-		return 0;
-	}
-	while (*p != '\0') {
-		size_t digits = strspn(p, "0123456789"), i = 0;
-
-		while (i < ARRAY_SIZE(units) && units[i].name != p[digits])
-			i++;
-		if (digits == 0 || digits > 9 || i == ARRAY_SIZE(units))
-			return err_set(
-				err, EINVAL,
-				"a time is RFC 3339, seconds since 1970, or as in 1h30m: '%s'",
-				text);
-		ago_s += strtoll(p, NULL, 10) * units[i].seconds;
-		p += digits + 1;
-	}
-	clock_format_rfc3339(clock_realtime_ns() - ago_s * CLOCK_NS_PER_S, formatted);
+	r = cli_read_time(text, &ns, err);
+	if (r < 0)
+		return r;
+	clock_format_rfc3339(ns, formatted);
 	*ret_time = mem_strdup(formatted);
 	return 0;
 }

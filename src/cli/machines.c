@@ -93,19 +93,22 @@ char *machines_stop_body(const struct machines_stop *stop)
 	return buf_take_string(&body);
 }
 
-/* How long the machine gives its workload when the stop does not say. */
-static int find_timeout(struct client *client, const char *name, long long *ret_timeout_s,
-			struct err *err)
+int machines_stop_timeout(struct client *client, const char *name, const struct machines_stop *stop,
+			  int64_t *ret_timeout_ms, struct err *err)
 {
 	_cleanup_json_ json_t *machine = NULL;
-	json_t *stop;
+	long long timeout_s = stop->timeout_s;
+	json_t *own;
 	int r;
 
-	r = machines_get(client, name, &machine, err);
-	if (r < 0)
-		return r;
-	stop = json_object_get(json_object_get(machine, "config"), "stop");
-	*ret_timeout_s = json_integer_value(json_object_get(stop, "timeout_s"));
+	if (timeout_s < 0) {
+		r = machines_get(client, name, &machine, err);
+		if (r < 0)
+			return r;
+		own = json_object_get(json_object_get(machine, "config"), "stop");
+		timeout_s = json_integer_value(json_object_get(own, "timeout_s"));
+	}
+	*ret_timeout_ms = (timeout_s + MACHINES_STOP_SLACK_S) * 1000;
 	return 0;
 }
 
@@ -114,23 +117,16 @@ int machines_stop(struct client *client, const char *name, const struct machines
 {
 	_cleanup_free_ char *path = client_path("/v1/machines/%s/stop", name);
 	_cleanup_free_ char *body = machines_stop_body(stop);
-	long long timeout_s = stop->timeout_s;
+	struct client_request request = {
+		.method = "POST",
+		.path = path,
+		.body = body,
+		.body_length = strlen(body),
+	};
 	int r;
 
-	if (timeout_s < 0) {
-		r = find_timeout(client, name, &timeout_s, err);
-		if (r < 0)
-			return r;
-	}
-	return client_do(client,
-			 &(struct client_request){
-				 .method = "POST",
-				 .path = path,
-				 .body = body,
-				 .body_length = strlen(body),
-				 .timeout_ms = (timeout_s + MACHINES_STOP_SLACK_S) * 1000,
-			 },
-			 NULL, err);
+	r = machines_stop_timeout(client, name, stop, &request.timeout_ms, err);
+	return r < 0 ? r : client_do(client, &request, NULL, err);
 }
 
 int machines_remove(struct client *client, const char *name, bool force, struct err *err)

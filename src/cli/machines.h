@@ -26,6 +26,12 @@ struct machines_stop {
 
 /* The body of a stop on the heap. */
 char *machines_stop_body(const struct machines_stop *stop) _must_check_;
+/*
+ * How long a stop or a restart may take at the client: what the workload is given, by the stop or by
+ * the machine's config, and the slack.
+ */
+int machines_stop_timeout(struct client *client, const char *name, const struct machines_stop *stop,
+			  int64_t *ret_timeout_ms, struct err *err) _must_check_;
 int machines_stop(struct client *client, const char *name, const struct machines_stop *stop,
 		  struct err *err) _must_check_;
 

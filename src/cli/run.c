@@ -386,7 +386,7 @@ static const struct opt opts[] = {
 	{'n', "name", OPT_TYPE_STRING, &options.name, "NAME", "name of the machine"},
 	{'f', "file", OPT_TYPE_STRING, &options.dockerfile, "FILE",
 	 "Dockerfile (PATH/Dockerfile, PATH/Containerfile)"},
-	{0, "builder", OPT_TYPE_STRING, &options.builder, "NAME",
+	{0, "builder", OPT_TYPE_STRING, &options.builder, "BUILDER",
 	 "docker, podman or buildah (the first that works)"},
 	{0, "verbose", OPT_TYPE_FLAG, &options.verbose, NULL,
 	 "show the builder's output as it comes"},
