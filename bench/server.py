@@ -1,5 +1,6 @@
 """A krun-api of one's own on this machine, measured through its unix socket."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -113,6 +114,26 @@ class Server:
         if ran.returncode != 0:
             raise RuntimeError(f"meter {' '.join(words)}: {ran.stderr.strip()}")
         return {name: float(value) for name, value in (line.split()[:2] for line in ran.stdout.splitlines())}
+
+    def events_seen(self, count, since, machine_count, image):
+        """So many followers of /v1/events watch machines come and go: how many of them saw exactly what the history has, and
+        the milliseconds from the last change to the last follower's having seen it."""
+        connections = [Connection(self.socket) for _ in range(count)]
+        try:
+            for connection in connections:
+                connection.request("GET", f"/v1/events?since={since}&follow=true")
+            streams = [connection.getresponse() for connection in connections]
+            for number in range(machine_count):
+                self.create(f"e{number}", image)
+                self.call("DELETE", f"/v1/machines/e{number}")
+            ended = time.monotonic()
+            history = self.call("GET", f"/v1/events?since={since}&follow=false").splitlines(keepends=True)
+            with concurrent.futures.ThreadPoolExecutor(count) as readers:
+                seen = list(readers.map(lambda stream: [stream.readline() for _ in history], streams))
+            return sum(lines == history for lines in seen), (time.monotonic() - ended) * 1e3
+        finally:
+            for connection in connections:
+                connection.close()
 
     @contextlib.contextmanager
     def followers(self, path, count):
