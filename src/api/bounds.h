@@ -67,6 +67,7 @@
 #define EVENTS_MAX           10000 /* kept; the oldest go first */
 #define EVENTS_SLICE         128   /* read at once for one follower */
 #define EVENTS_KEEP_ALIVE_MS 15000
+#define STATS_INTERVAL_MS    1000 /* of those who follow */
 
 /* Tokens. */
 #define TOKEN_BYTES_MIN 16

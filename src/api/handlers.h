@@ -24,6 +24,9 @@ void volumes_http_delete(struct request *request);
 
 void events_http_get(struct request *request);
 
+void stats_http_get(struct request *request);
+void metrics_http_get(struct request *request);
+
 void logs_http_get(struct request *request);
 void exec_http_run(struct request *request);
 

@@ -117,6 +117,7 @@ struct machine *machine_new(struct server *server, struct machine_request *reque
 
 void machine_let_go(struct machine *machine)
 {
+	stats_end(machine);
 	restart_forget(machine);
 	supervisor_free(machine->supervisor);
 }
@@ -325,6 +326,7 @@ static void end_start(struct machine *machine)
 	struct machine_events events = {0};
 	struct err err = {0};
 
+	stats_end(machine);
 	restart_explain(machine);
 	machine_events_add(&events, machine, machine_event_type(machine));
 	restart_decide(machine);

@@ -28,6 +28,7 @@
 #include "machine/config.h"
 #include "machine/id.h"
 #include "machine/record.h"
+#include "stats.h"
 
 struct machine;
 struct server;
@@ -73,6 +74,8 @@ struct machine {
 	bool keep_once;        /* the next end is one of a restart: auto_remove does not apply */
 	long long restart_delay_ms;
 	struct chore *chore;
+
+	struct stats stats;
 
 	bool is_creating; /* its disk is being made: nobody can find it yet */
 	bool is_deleting;

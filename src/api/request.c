@@ -57,6 +57,7 @@ struct request *request_new(struct server *server, const struct http_head *head)
 	request->server = server;
 	request->method = head->method;
 	request->minor = head->minor;
+	request->began_ns = uv_hrtime();
 	request->keep_alive = head->keep_alive;
 	request->wants_ndjson = accepts(head->headers[HTTP_HEADER_ACCEPT], "application/x-ndjson");
 	request->wants_sse = accepts(head->headers[HTTP_HEADER_ACCEPT], "text/event-stream");
@@ -170,6 +171,7 @@ static void reply(struct request *request, const struct answer *answer, const vo
 	uv_buf_t parts[2];
 	int head_length;
 
+	metrics_answered(&request->server->metrics, request, answer->status);
 	if (request->on_answer != NULL)
 		request->on_answer(request, answer->status, body, length);
 	if (request->connection != NULL) {
@@ -265,6 +267,7 @@ void stream_begin(struct request *request, int status, const char *type)
 	char head[1024];
 	uv_buf_t part;
 
+	metrics_answered(&request->server->metrics, request, status);
 	request->streaming = true;
 	request->chunked = request->minor == 1;
 	if (!request->chunked)

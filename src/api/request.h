@@ -37,6 +37,7 @@ struct request {
 	char id[REQUEST_ID_BYTES];
 	enum http_method method;
 	unsigned minor;
+	uint64_t began_ns; /* uv_hrtime() when its head was whole */
 	bool keep_alive;
 	bool wants_ndjson;                     /* Accept: application/x-ndjson */
 	bool wants_sse;                        /* Accept: text/event-stream */

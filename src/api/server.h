@@ -14,6 +14,7 @@
 #include "auth.h"
 #include "machine.h"
 #include "machines.h"
+#include "metrics.h"
 #include "settings.h"
 #include "volumes.h"
 
@@ -52,6 +53,7 @@ struct server {
 	struct turns *turns;
 	struct events *events;
 	unsigned import_count;
+	struct metrics metrics;
 	struct probe *probe;
 
 	size_t adopting; /* machines whose state is not known yet */

@@ -426,6 +426,16 @@ static int on_state(struct supervisor *supervisor, const struct wire_frame *fram
 	return 0;
 }
 
+static int on_stats(struct supervisor *supervisor, const struct wire_frame *frame)
+{
+	struct wire_machine_stats stats;
+
+	if (wire_unpack(&wire_machine_stats_message, frame->payload, frame->length, &stats) < 0)
+		return -EBADMSG;
+	stats_came(supervisor->machine, &stats);
+	return 0;
+}
+
 static int on_frame(void *user, const struct wire_frame *frame)
 {
 	struct supervisor *supervisor = user;
@@ -436,6 +446,8 @@ static int on_frame(void *user, const struct wire_frame *frame)
 	case WIRE_LOGGED:
 		machine_logged(supervisor->machine);
 		return 0;
+	case WIRE_MACHINE_STATS:
+		return on_stats(supervisor, frame);
 	default:
 		return 0; /* of a later version */
 	}
@@ -532,6 +544,14 @@ int supervisor_signal(struct supervisor *supervisor, int signal)
 	    supervisor->has_ended)
 		return -ENOTCONN;
 	return link_send(supervisor->link, WIRE_SIGNAL, 0, &wire_signal_message, &message);
+}
+
+int supervisor_ask_stats(struct supervisor *supervisor)
+{
+	if (supervisor->phase != PHASE_FOLLOWING || supervisor->link == NULL ||
+	    supervisor->has_ended)
+		return -ENOTCONN;
+	return link_send(supervisor->link, WIRE_STATS_ASK, 0, NULL, NULL);
 }
 
 void supervisor_kill(struct supervisor *supervisor)

@@ -43,6 +43,10 @@ void supervisor_stop(struct supervisor *supervisor, int signal, int64_t timeout_
 
 /* A signal for the workload. -ENOTCONN when krun-vmm cannot be told just now. */
 int supervisor_signal(struct supervisor *supervisor, int signal) _must_check_;
+
+/* MACHINE_STATS will come (stats.h). -ENOTCONN as above. */
+int supervisor_ask_stats(struct supervisor *supervisor) _must_check_;
+
 void supervisor_kill(struct supervisor *supervisor);
 
 /*
