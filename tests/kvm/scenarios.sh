@@ -154,6 +154,8 @@ from the host" "the file"
 	for tag in vol0 vol2; do
 		is "$(exec_in files "[\"/bin/sh\", \"-c\", \"mkdir /$tag && mount -t virtiofs $tag /$tag && ls -A /$tag\"]")" file "names in the share"
 	done
+	is "$(stat -c %h "$HOME/files/file")" 3 "links of the user's file"
+	is "$(stat -c %h /etc/hosts)" 1 "links of root's, which is mounted"
 	remove files "?force=true"
 	is "$(stat -c %h "$HOME/files/file")" 1 "links of the file, after"
 }
