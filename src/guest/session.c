@@ -16,7 +16,7 @@
 #define END_TIMEOUT_NS    (10 * NS_PER_S) /* for the host's END after our EXIT */
 #define TERMINAL_DRAIN_NS (1 * NS_PER_S)
 #define PORT_TIMEOUT_NS   (1 * NS_PER_S) /* for an END that OPEN has overtaken */
-#define HELLO_HOLD_NS     (20 * NS_PER_MS)
+#define HOLD_NS           (20 * NS_PER_MS)
 #define OUTPUTS           2
 
 #define TERMINAL_END_OF_FILE '\x04'
@@ -34,7 +34,7 @@ struct session {
 	uint32_t id;
 	bool gone;        /* nobody reads its output any more */
 	bool stdin_ended; /* the host's END of it came */
-	size_t held; /* bytes of a HELLO that waits for more to be said, until `held_until_ns` */
+	size_t held; /* queued bytes that may wait for more to be said, until `held_until_ns` */
 	uint64_t held_until_ns;
 	uint64_t kill_at_ns;
 	uint64_t drain_until_ns;
@@ -109,14 +109,32 @@ static void session_exit(struct session *s)
 	session_end(s);
 }
 
+/*
+ * All that is queued may wait a moment. The host that knows the connection does not wait for HELLO, nor
+ * does anybody for the end of an output; and often EXIT comes next, and one message wakes up all that
+ * are between here and the client once.
+ */
+static void hold_queue(struct session *s)
+{
+	if (s->held == 0)
+		s->held_until_ns = clock_now_ns() + HOLD_NS;
+	s->held = channel_queued(&s->channel);
+}
+
 static void close_output(struct session *s, size_t output)
 {
+	size_t before;
+
 	if (*output_fd(s, output) < 0)
 		return;
 	fd_close(output_fd(s, output));
-	/* EXIT says it for those that it follows at once. */
-	if (!s->gone && s->state == SESSION_RUNNING)
-		channel_send_empty(&s->channel, WIRE_END, output_stream(output));
+	/* EXIT says it for those that it follows. */
+	if (s->gone || s->state != SESSION_RUNNING)
+		return;
+	before = channel_queued(&s->channel);
+	channel_send_empty(&s->channel, WIRE_END, output_stream(output));
+	if (before == s->held)
+		hold_queue(s);
 }
 
 static void exit_when_drained(struct session *s)
@@ -588,9 +606,9 @@ static void begin(struct session *s, const struct wire_open *open)
 		s->output_credit[i] = (struct credit){.open = open->output_credit};
 	ring_clear(&s->stdin_ring);
 	say_hello(s);
-	/* The host waits for it only where it does not know the connection yet. */
-	s->held = is_new ? 0 : channel_queued(&s->channel);
-	s->held_until_ns = clock_now_ns() + HELLO_HOLD_NS;
+	s->held = 0;
+	if (!is_new)
+		hold_queue(s);
 	if (process_open(&s->process, open, open->input_ended == 0) < 0) {
 		session_fail(s, &s->process.failure);
 		return;
