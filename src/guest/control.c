@@ -43,8 +43,9 @@ static struct {
 	uint64_t stats_at_ns;
 	bool host_greeted;
 	bool children_gone;
-	bool draining;   /* KILLING, and no process is left */
-	bool has_result; /* without the workload having run */
+	bool draining;     /* KILLING, and no process is left */
+	bool acknowledged; /* the host has EXITED */
+	bool has_result;   /* without the workload having run */
 	struct set_up_times times;
 	struct wire_exited result;
 	struct failure failure;
@@ -236,13 +237,19 @@ static void on_stats_ask(const struct wire_frame *frame)
 		send_stats();
 }
 
+static void on_end(const struct wire_frame *frame)
+{
+	if (control.phase == PHASE_FLUSHING && frame->stream == WIRE_STREAM_ALL)
+		control.acknowledged = true;
+}
+
 static const struct {
 	uint8_t type;
 	void (*call)(const struct wire_frame *frame);
 } handlers[] = {
 	{WIRE_HELLO, on_hello},         {WIRE_CONFIG, on_config},     {WIRE_OPEN, on_open},
 	{WIRE_SIGNAL, on_signal},       {WIRE_SHUTDOWN, on_shutdown}, {WIRE_CLOCK, on_clock},
-	{WIRE_STATS_ASK, on_stats_ask},
+	{WIRE_STATS_ASK, on_stats_ask}, {WIRE_END, on_end},
 };
 
 static void take_frames(void)
@@ -380,6 +387,17 @@ static void send_stats_in_time(void)
 	send_stats();
 }
 
+/*
+ * A virtio-serial port takes what is written and says nothing of when, or whether, QEMU has sent it on: a
+ * reboot would lose it.
+ */
+static bool is_delivered(void)
+{
+	if (!channel_is_delivered(&control.channel))
+		return false;
+	return !platform_has_session_ports() || control.acknowledged || control.channel.ended;
+}
+
 /* What has happened in this turn decides the next phase. */
 static void advance(void)
 {
@@ -398,7 +416,7 @@ static void advance(void)
 	if (control.phase == PHASE_FLUSHING)
 		channel_flush(&control.channel);
 	if (control.phase == PHASE_FLUSHING &&
-	    (channel_is_delivered(&control.channel) || clock_now_ns() >= control.deadline_ns))
+	    (is_delivered() || clock_now_ns() >= control.deadline_ns))
 		control.phase = PHASE_OVER;
 }
 

@@ -7,7 +7,7 @@
  *	RUNNING		READY is sent
  *	STOPPING	the workload has got its stop signal: until the timeout. The network still works
  *	KILLING		everything has got SIGKILL: reap, send what was printed
- *	FLUSHING	EXITED is queued
+ *	FLUSHING	EXITED is queued: until the transport has it, on virtio-serial the host
  *	OVER
  *
  *	from		on						to

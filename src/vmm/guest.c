@@ -84,6 +84,8 @@ static int take_exited(struct guest *guest, const struct wire_frame *frame)
 	    wire_unpack(&wire_exited_message, frame->payload, frame->length, &exited) < 0)
 		return fault(guest, "the guest sent a broken EXITED");
 	guest->exited = true;
+	/* Where the guest cannot see that it was delivered it waits for this. */
+	(void)!link_send_raw(&guest->link, WIRE_END, WIRE_STREAM_ALL, NULL, 0);
 	guest->calls->exited(guest->owner, &exited);
 	return 0;
 }

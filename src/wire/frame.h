@@ -27,7 +27,10 @@ enum wire_type {
 	/* First message of each side on every connection. */
 	WIRE_HELLO = 0x01,
 
-	/* Guest control connection, guest to host. */
+	/*
+	 * Guest control connection, guest to host. The host answers EXITED with END of WIRE_STREAM_ALL:
+	 * on virtio-serial the guest ends when it has that.
+	 */
 	WIRE_READY = 0x10,   /* struct wire_ready: the workload runs */
 	WIRE_OUTPUT = 0x11,  /* stream stdout or stderr; u64 guest monotonic ns, then bytes */
 	WIRE_EXITED = 0x12,  /* struct wire_exited: the workload ended, or could not be started */
