@@ -470,7 +470,7 @@ static int open_library(const struct vmm_config *config, const struct host *host
 static int probe(const struct vmm_config *config, const struct host *host, struct err *note,
 		 struct err *err)
 {
-	void *library;
+	void *library = NULL;
 
 	(void)note;
 	return open_library(config, host, &library, err);
@@ -601,7 +601,7 @@ static int configure(const struct plan *plan, void *library, uint32_t *ret_ctx, 
 static int enter(const struct plan *plan, struct err *err)
 {
 	uint32_t ctx = 0;
-	void *library;
+	void *library = NULL;
 	int r;
 
 	r = open_library(plan->config, plan->host, &library, err);

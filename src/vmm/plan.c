@@ -67,7 +67,7 @@ static int plan_root(struct plan *plan, struct err *err)
 {
 	const struct vmm_config *config = plan->config;
 	struct plan_share *share = &plan->shares[0];
-	bool is_file;
+	bool is_file = false;
 	int r;
 
 	if (config->rootfs_path == NULL) {
@@ -105,7 +105,7 @@ static int add_share(struct plan *plan, const struct machine_volume *volume, con
 		     struct err *err)
 {
 	struct plan_share *share = &plan->shares[plan->share_count++];
-	bool is_file;
+	bool is_file = false;
 	int r;
 
 	snprintf(share->tag, sizeof(share->tag), "%s", id);
