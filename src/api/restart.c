@@ -234,13 +234,23 @@ static long long resumed_delay_ms(const struct machine *machine)
 	return MIN(delay_ms, (long long)RESTART_DELAY_MS_MAX);
 }
 
+/* Who starts a machine and then follows its log finds it, however soon it ends. */
+static long long removal_delay_ms(const struct machine *machine)
+{
+	int64_t since_ms = (clock_realtime_ns() - machine->record.started_at) / CLOCK_NS_PER_MS;
+
+	if (is_held(machine))
+		return REMOVAL_PATIENCE_MS;
+	return since_ms >= 0 && since_ms < REMOVAL_GRACE_MS ? REMOVAL_GRACE_MS - since_ms : 0;
+}
+
 void restart_go_on(struct machine *machine)
 {
 	/* Observers may have started it, or begun to delete it. */
 	if (machine_state_is_live(machine->state) || machine->remove_running)
 		return;
 	if (machine->is_deleting) {
-		set_chore(machine, CHORE_REMOVE, is_held(machine) ? REMOVAL_PATIENCE_MS : 0);
+		set_chore(machine, CHORE_REMOVE, removal_delay_ms(machine));
 	} else if (machine->restart_due) {
 		if (machine->restart_delay_ms == 0)
 			machine->restart_delay_ms = resumed_delay_ms(machine);

@@ -21,6 +21,7 @@ struct machine;
 #define RESTART_DELAY_MS_MAX 60000
 #define RESTART_LASTED_MS    10000 /* a start that begins the delays anew */
 #define REMOVAL_PATIENCE_MS  30000 /* for those who still read the log */
+#define REMOVAL_GRACE_MS     2000  /* from a start: for who has just made it and wants its log */
 
 /* At the end of a start: says in the reason what this process knows and krun-vmm does not. */
 void restart_explain(struct machine *machine);

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "cli.h"
 #include "machines.h"
@@ -22,10 +23,12 @@
 /* Two logs of the default size: what a third one's rotation cannot have taken away. */
 #define ATTACH_REPLAY_BYTES_MAX (16ULL * 1024 * 1024)
 #define STREAMS                 2
+#define ENDS                    2
 #define STEP_MS                 1000
 #define RETRY_MS                300
-/* From the end of the log to the machine's last state. */
-#define END_TIMEOUT_S   60
+/* One call to the server; longer waits are several. */
+#define END_TIMEOUT_S   3600
+#define ANSWER_SLACK_S  15
 #define STOP_TIMEOUT_MS (86400LL * 1000)
 /* Sixty seconds at the server's, and some for the answer. */
 #define READY_TIMEOUT_MS 75000
@@ -39,6 +42,13 @@ struct stream {
 	bool ended;
 };
 
+/* A state that the machine can end in, waited for from the start: it may be gone right after. */
+struct end {
+	const char *state;
+	struct client_call *call;
+	bool is_refused; /* it will not come to that */
+};
+
 struct attach {
 	struct client *client;
 	char *id;
@@ -46,6 +56,9 @@ struct attach {
 	unsigned signals; /* how many came */
 	bool is_deaf;     /* nobody reads our output */
 	struct stream streams[STREAMS];
+	struct end ends[ENDS];
+	json_t *machine; /* at its end */
+	bool is_gone;    /* somebody has deleted it */
 	struct client_call *stop;
 	/* Until the workload runs; the call is made only for somebody who watches. */
 	struct progress *progress;
@@ -101,6 +114,8 @@ int attach_new(struct client *client, struct progress *progress, struct attach *
 	attach->signal_fds[0] = attach->signal_fds[1] = -1;
 	attach->streams[0] = (struct stream){.name = "stdout", .fd = STDOUT_FILENO};
 	attach->streams[1] = (struct stream){.name = "stderr", .fd = STDERR_FILENO};
+	attach->ends[0].state = "stopped";
+	attach->ends[1].state = "failed";
 	r = watch_signals(attach, err);
 	if (r < 0) {
 		attach_free(attach);
@@ -114,6 +129,8 @@ static void drop_calls(struct attach *attach)
 {
 	for (size_t i = 0; i < STREAMS; i++)
 		client_end(take_ptr(attach->streams[i].call), NULL, NULL);
+	for (size_t i = 0; i < ENDS; i++)
+		client_end(take_ptr(attach->ends[i].call), NULL, NULL);
 	client_end(take_ptr(attach->stop), NULL, NULL);
 	client_end(take_ptr(attach->ready), NULL, NULL);
 }
@@ -127,6 +144,7 @@ void attach_free(struct attach *attach)
 	signal_fd = -1;
 	fd_close(attach->signal_fds[0]);
 	fd_close(attach->signal_fds[1]);
+	json_decref(attach->machine);
 	free(attach->id);
 	free(attach);
 }
@@ -210,6 +228,10 @@ static int step_stream(struct attach *attach, struct stream *stream, struct err 
 	if (!client_call_is_done(stream->call))
 		return 0;
 	r = client_end(take_ptr(stream->call), NULL, err);
+	if (r == -ENOENT) {
+		attach->is_gone = stream->ended = true;
+		return 0;
+	}
 	if (r < 0)
 		return note_failure(attach, r, err);
 	attach->lost_at_ms = 0;
@@ -305,18 +327,54 @@ static void step_ready(struct attach *attach)
 
 /* ---- the end ---- */
 
-static int read_end(struct attach *attach, json_t **ret_machine, struct err *err)
+static int await(struct attach *attach, struct end *end, struct err *err)
 {
+	_cleanup_free_ char *timeout = mem_printf("%d", END_TIMEOUT_S);
+	_cleanup_free_ char *path = client_path("/v1/machines/%s/wait?state=%s&timeout=%s",
+						attach->id, end->state, timeout);
+
+	return client_begin(attach->client,
+			    &(struct client_request){
+				    .method = "GET",
+				    .path = path,
+				    .timeout_ms = (END_TIMEOUT_S + ANSWER_SLACK_S) * 1000LL,
+			    },
+			    &end->call, err);
+}
+
+static int take_end(struct attach *attach, struct end *end, struct err *err)
+{
+	_cleanup_buf_ struct buf answer = {0};
 	int r;
 
-	for (;;) {
-		r = machines_await_end(attach->client, attach->id, END_TIMEOUT_S, ret_machine, err);
-		if (r >= 0)
-			return 0;
-		r = note_failure(attach, r, err);
-		if (r < 0)
-			return r;
+	r = client_end(take_ptr(end->call), &answer, err);
+	if (r == -ENOENT || r == -EBUSY) {
+		end->is_refused = true;
+		attach->is_gone = attach->is_gone || r == -ENOENT;
+		return 0;
 	}
+	if (r == -ETIMEDOUT)
+		return 0;
+	if (r < 0)
+		return note_failure(attach, r, err);
+	attach->lost_at_ms = 0;
+	return json_parse(answer.data != NULL ? answer.data : "", answer.length, &attach->machine,
+			  err);
+}
+
+static int step_end(struct attach *attach, struct end *end, struct err *err)
+{
+	if (end->is_refused || attach->machine != NULL || attach->is_gone)
+		return 0;
+	if (end->call == NULL)
+		return await(attach, end, err);
+	return client_call_is_done(end->call) ? take_end(attach, end, err) : 0;
+}
+
+static bool is_over(const struct attach *attach)
+{
+	return attach->streams[0].ended && attach->streams[1].ended &&
+	       (attach->machine != NULL || attach->is_gone);
 }
 
 static int step_ms(const struct attach *attach)
@@ -324,33 +382,38 @@ static int step_ms(const struct attach *attach)
 	return attach->progress->title != NULL ? PROGRESS_TICK_MS : STEP_MS;
 }
 
+static int step(struct attach *attach, struct err *err)
+{
+	int r = 0;
+
+	step_ready(attach);
+	for (size_t i = 0; i < ENDS && r >= 0; i++)
+		r = step_end(attach, &attach->ends[i], err);
+	for (size_t i = 0; i < STREAMS && r >= 0; i++)
+		r = step_stream(attach, &attach->streams[i], err);
+	return r < 0 ? r : step_stop(attach, err);
+}
+
 int attach_run(struct attach *attach, const char *id, struct err *err)
 {
-	struct stream *out = &attach->streams[0], *other = &attach->streams[1];
-	_cleanup_json_ json_t *machine = NULL;
+	json_t *machine;
 	int r;
 
 	attach->id = mem_strdup(id);
 	r = begin_ready(attach, err);
-	if (r < 0)
-		return r;
-	while (!out->ended || !other->ended) {
-		step_ready(attach);
-		r = step_stream(attach, out, err);
-		if (r >= 0)
-			r = step_stream(attach, other, err);
-		if (r >= 0)
-			r = step_stop(attach, err);
-		if (r >= 0)
+	while (r >= 0 && !is_over(attach)) {
+		r = step(attach, err);
+		if (r >= 0 && !is_over(attach))
 			r = client_step(attach->client, attach->signal_fds[0], step_ms(attach),
 					err);
-		if (r < 0)
-			return r;
 	}
-	progress_drop(attach->progress);
-	r = read_end(attach, &machine, err);
 	if (r < 0)
 		return r;
+	progress_drop(attach->progress);
+	machine = attach->machine;
+	if (machine == NULL)
+		return err_set(err, ENOENT,
+			       "the machine was deleted before it could be seen how it ended");
 	if (strcmp(cli_text(machine, "state"), "failed") == 0)
 		cli_say("machine %s failed: %s", cli_text(machine, "name"),
 			cli_text(machine, "status_reason"));

@@ -82,8 +82,9 @@ const char *completion_value_word(const struct opt *opt)
 	static const struct {
 		const char *value_name, *word;
 	} words[] = {
-		{"FILE", "file"},         {"STATE", "state"},     {"SIGNAL", "signal"},
-		{"POLICY[:N]", "policy"}, {"BUILDER", "builder"}, {"MODE", "network"},
+		{"FILE", "file"},     {"SOURCE:GUEST[:ro]", "file"}, {"STATE", "state"},
+		{"SIGNAL", "signal"}, {"POLICY[:N]", "policy"},      {"BUILDER", "builder"},
+		{"MODE", "network"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words) && opt->value_name != NULL; i++) {

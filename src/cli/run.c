@@ -26,12 +26,13 @@
 #define READY_TIMEOUT_S_DEFAULT 60
 #define ANSWER_SLACK_S          15
 #define CREATE_TIMEOUT_MS       60000
+#define TTL_S_MAX               (10LL * 365 * 86400)
 
 struct run {
 	const char *name, *dockerfile, *builder, *vminit;
-	const char *user, *workdir, *hostname, *exec_path, *network, *stop_signal;
-	long long cpus, memory_mib, disk_mib, stop_timeout_s, timeout_s;
-	char **ports, **volumes, **env, **allow, **dns, **labels;
+	const char *user, *workdir, *hostname, *exec_path, *network, *stop_signal, *restart;
+	long long cpus, memory_mib, disk_mib, stop_timeout_s, timeout_s, ttl_s;
+	char **ports, **volumes, **env, **env_files, **allow, **dns, **labels;
 	bool no_start, attach, remove, rootfs, tty, verbose;
 	struct progress *progress;
 };
@@ -41,6 +42,7 @@ static void run_done(struct run *run)
 	strv_free(run->ports);
 	strv_free(run->volumes);
 	strv_free(run->env);
+	strv_free(run->env_files);
 	strv_free(run->allow);
 	strv_free(run->dns);
 	strv_free(run->labels);
@@ -169,6 +171,11 @@ static int read_env(const char *text, void *target, struct err *err)
 	return spec_parse_env(text, target, err);
 }
 
+static int read_env_file(const char *path, void *target, struct err *err)
+{
+	return spec_read_env_file(path, target, err);
+}
+
 static int read_label(const char *text, void *target, struct err *err)
 {
 	return spec_parse_label(text, target, err);
@@ -206,13 +213,20 @@ static int fill_request(struct machine_request *request, const struct run *run, 
 	config->tty = run->tty;
 	config->stop.signal = mem_strdup_or_null(run->stop_signal);
 	config->stop.timeout_s = run->stop_timeout_s;
+	config->ttl_s = run->ttl_s;
+	/* The server deletes it, so that it goes even if we do not live to see its end. */
+	config->auto_remove = run->remove;
 	r = read_each(run->ports, read_port, &config->ports, err);
 	if (r >= 0)
 		r = read_each(run->volumes, read_volume, &config->volumes, err);
 	if (r >= 0)
 		r = read_each(run->env, read_env, &config->env, err);
 	if (r >= 0)
+		r = read_each(run->env_files, read_env_file, &config->env, err);
+	if (r >= 0)
 		r = read_each(run->labels, read_label, &request->labels, err);
+	if (r >= 0 && run->restart != NULL)
+		r = spec_parse_restart(run->restart, &config->restart, err);
 	return r < 0 ? r : fill_network(&request->network, run, err);
 }
 
@@ -328,8 +342,12 @@ static int run_machine(struct client *client, const struct run *run,
 		return cli_flush(err);
 	}
 	r = start_and_stay(client, run, attach, machine, err);
-	if (run->remove && machines_remove(client, cli_text(machine, "id"), true, &ignored) < 0)
-		cli_say("deleting the machine: %s", ignored.text);
+	if (run->remove && (run->attach || r < 0)) {
+		int removed = machines_remove(client, cli_text(machine, "id"), true, &ignored);
+
+		if (removed < 0 && removed != -ENOENT)
+			cli_say("deleting the machine: %s", ignored.text);
+	}
 	return r;
 }
 
@@ -337,9 +355,6 @@ static int run_machine(struct client *client, const struct run *run,
 
 static int check(const struct run *run, struct err *err)
 {
-	if (run->remove && !run->attach)
-		return err_set(err, EINVAL,
-			       "--rm needs -a: only who stays to the end can delete the machine");
 	if (run->attach && run->no_start)
 		return err_set(err, EINVAL, "there is nothing to attach to with --no-start");
 	if (run->vminit == NULL)
@@ -397,9 +412,10 @@ static const struct opt opts[] = {
 	 "room for what the machine writes (4096)", LIMIT_DISK_MIB_MIN, LIMIT_DISK_MIB_MAX},
 	{'p', "publish", OPT_TYPE_STRV, &options.ports, "[[IP:]HOST:]GUEST[/udp]",
 	 "publish a port of the machine on this host"},
-	{'v', "volume", OPT_TYPE_STRV, &options.volumes, "HOST:GUEST[:ro]",
-	 "share a directory with the machine"},
+	{'v', "volume", OPT_TYPE_STRV, &options.volumes, "SOURCE:GUEST[:ro]",
+	 "share a directory or file (a SOURCE with a slash), attach a named volume (without)"},
 	{'e', "env", OPT_TYPE_STRV, &options.env, "K[=V]", "set a variable"},
+	{0, "env-file", OPT_TYPE_STRV, &options.env_files, "FILE", "set those that FILE lists"},
 	{0, "allow", OPT_TYPE_STRV, &options.allow, "RULE",
 	 "the machine may connect here and nowhere else: CIDR or name, [:PORT]"},
 	{0, "dns", OPT_TYPE_STRV, &options.dns, "ADDRESS", "resolver to ask (the host's)"},
@@ -415,6 +431,10 @@ static const struct opt opts[] = {
 	 "what a stop sends (the image's, else SIGTERM)"},
 	{0, "stop-timeout", OPT_TYPE_INT, &options.stop_timeout_s, "S",
 	 "seconds from there until it is killed (10)", 0, 86400},
+	{0, "restart", OPT_TYPE_STRING, &options.restart, "POLICY[:N]",
+	 "what becomes of it when it ends: no, always, on-failure[:N] (no)"},
+	{0, "ttl", OPT_TYPE_INT, &options.ttl_s, "S",
+	 "seconds until it is stopped, whatever it does (never)", 1, TTL_S_MAX},
 	{0, "init", OPT_TYPE_STRING, &options.vminit, "VMINIT",
 	 "check this vminit; servers boot their own"},
 	{0, "rootfs", OPT_TYPE_FLAG, &options.rootfs, NULL,
@@ -424,7 +444,7 @@ static const struct opt opts[] = {
 	{0, "no-start", OPT_TYPE_FLAG, &options.no_start, NULL, "only create the machine"},
 	{'a', "attach", OPT_TYPE_FLAG, &options.attach, NULL,
 	 "stay: its output, its exit code, interrupts stop it"},
-	{0, "rm", OPT_TYPE_FLAG, &options.remove, NULL, "with -a: delete it in the end"},
+	{0, "rm", OPT_TYPE_FLAG, &options.remove, NULL, "delete it when it has ended"},
 	CLI_SERVER_OPTS,
 	OPT_END,
 };

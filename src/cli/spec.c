@@ -7,12 +7,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/opt.h"
 #include "base/strv.h"
 
 #define IMAGE_NAME_CHARS_MAX 100
+#define ENV_FILE_BYTES_MAX   (1024 * 1024)
+#define RESTARTS_MAX         1000000
 
 /* ---- ports ---- */
 
@@ -93,25 +96,32 @@ int spec_parse_port(const char *text, struct machine_ports *ports, struct err *e
 
 /* ---- volumes ---- */
 
+static bool is_path(const char *source)
+{
+	return strchr(source, '/') != NULL || strcmp(source, ".") == 0 || strcmp(source, "..") == 0;
+}
+
 int spec_parse_volume(const char *text, struct machine_volumes *volumes, struct err *err)
 {
 	const char *first = strchr(text, ':');
 	const char *second = first != NULL ? strchr(first + 1, ':') : NULL;
 	const char *mode = second != NULL ? second + 1 : "rw";
 	struct machine_volume volume = {0};
-	_cleanup_free_ char *host = NULL;
+	_cleanup_free_ char *source = NULL;
 	size_t guest_length;
 	int r;
 
 	if (first == NULL || first == text || first[1] != '/' ||
 	    (strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0))
 		return err_set(err, EINVAL,
-			       "a volume is HOST:GUEST[:ro], GUEST an absolute path, not '%s'",
+			       "a volume is SOURCE:GUEST[:ro], GUEST an absolute path, not '%s'",
 			       text);
-	host = mem_printf("%.*s", (int)(first - text), text);
-	r = path_resolve(host, &volume.host_path);
+	source = mem_printf("%.*s", (int)(first - text), text);
+	r = is_path(source) ? path_resolve(source, &volume.host_path) : 0;
 	if (r < 0)
-		return err_set_errno(err, -r, "volume '%s'", host);
+		return err_set_errno(err, -r, "volume '%s'", source);
+	if (volume.host_path == NULL)
+		volume.volume = take_ptr(source);
 	guest_length = second != NULL ? (size_t)(second - first - 1) : strlen(first + 1);
 	volume.guest_path = mem_printf("%.*s", (int)guest_length, first + 1);
 	volume.read_only = strcmp(mode, "ro") == 0;
@@ -139,6 +149,65 @@ int spec_parse_env(const char *text, char ***env, struct err *err)
 	}
 	key = mem_printf("%.*s", (int)(equals - text), text);
 	strv_env_set(env, key, equals + 1);
+	return 0;
+}
+
+/* Lines of a file of variables, which is cut up. */
+static int read_env_lines(char *text, char ***env, struct err *err)
+{
+	_cleanup_strv_ char **read = NULL;
+	int r = 0;
+
+	for (char *line = text, *next; line != NULL && r >= 0; line = next) {
+		next = strchr(line, '\n');
+		if (next != NULL)
+			*next++ = '\0';
+		line[strcspn(line, "\r")] = '\0';
+		if (*line != '\0' && *line != '#')
+			r = spec_parse_env(line, &read, err);
+	}
+	for (size_t i = 0; r >= 0 && read != NULL && read[i] != NULL; i++) {
+		char *value = strchr(read[i], '=');
+
+		*value++ = '\0';
+		if (strv_env_get(*env, read[i]) == NULL)
+			strv_env_set(env, read[i], value);
+	}
+	return r;
+}
+
+int spec_read_env_file(const char *path, char ***env, struct err *err)
+{
+	_cleanup_buf_ struct buf text = {0};
+	int r;
+
+	buf_init(&text, ENV_FILE_BYTES_MAX);
+	r = file_read(path, &text);
+	if (r < 0)
+		return err_set_errno(err, -r, "--env-file '%s'", path);
+	if (text.length == 0)
+		return 0;
+	if (memchr(text.data, '\0', text.length) != NULL)
+		return err_set(err, EINVAL, "--env-file '%s' is not a text", path);
+	r = read_env_lines(text.data, env, err);
+	return r < 0 ? err_prefix(err, "--env-file '%s'", path) : 0;
+}
+
+/* ---- restarts ---- */
+
+int spec_parse_restart(const char *text, struct machine_restart *restart, struct err *err)
+{
+	const char *colon = strchr(text, ':');
+	_cleanup_free_ char *policy =
+		colon != NULL ? mem_printf("%.*s", (int)(colon - text), text) : mem_strdup(text);
+	bool on_failure = strcmp(policy, "on-failure") == 0;
+
+	if ((!on_failure && strcmp(policy, "no") != 0 && strcmp(policy, "always") != 0) ||
+	    (colon != NULL &&
+	     (!on_failure || opt_parse_int(colon + 1, 0, RESTARTS_MAX, &restart->max_retries) < 0)))
+		return err_set(err, EINVAL,
+			       "--restart is 'no', 'always' or 'on-failure[:N]', not '%s'", text);
+	mem_replace(&restart->policy, policy);
 	return 0;
 }
 

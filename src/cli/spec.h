@@ -17,12 +17,25 @@
  */
 int spec_parse_port(const char *text, struct machine_ports *ports, struct err *err) _must_check_;
 
-/* -v HOST:GUEST[:ro|:rw], appended; HOST is made absolute and must exist. */
+/*
+ * -v SOURCE:GUEST[:ro|:rw], appended. As docker has it, a SOURCE with a slash is a directory or a file
+ * of this host, made absolute, which must exist; so are "." and "..". Any other is a named volume.
+ */
 int spec_parse_volume(const char *text, struct machine_volumes *volumes,
 		      struct err *err) _must_check_;
 
 /* -e KEY=VALUE, or KEY for its value here (nothing where it has none). */
 int spec_parse_env(const char *text, char ***env, struct err *err) _must_check_;
+
+/*
+ * --env-file: a line each as for -e; empty lines and those that begin with '#' are skipped. What is
+ * set already stays.
+ */
+int spec_read_env_file(const char *path, char ***env, struct err *err) _must_check_;
+
+/* --restart POLICY[:N]; N, how often at most, only for on-failure (0: as often as it takes). */
+int spec_parse_restart(const char *text, struct machine_restart *restart,
+		       struct err *err) _must_check_;
 
 /* --label KEY=VALUE or KEY. */
 int spec_parse_label(const char *text, char ***labels, struct err *err) _must_check_;

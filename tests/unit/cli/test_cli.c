@@ -259,6 +259,32 @@ static void volumes_are_read(void **state)
 	machine_volumes_done(&volumes);
 }
 
+/* docker's rule: what has no slash is a name, whatever lies in this directory. */
+static void a_source_without_a_slash_is_a_named_volume(void **state)
+{
+	static const char *const names[] = {"data:/data", "my.data-1:/d:ro", "tmp:/d:rw"};
+	_cleanup_free_ char *path = write_file("one.conf", "x", 1);
+	_cleanup_free_ char *file = mem_printf("%s:/etc/one.conf:ro", path);
+	_cleanup_free_ char *resolved = NULL, *here = NULL;
+	struct machine_volumes volumes = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_int_equal(spec_parse_volume(names[i], &volumes, NULL), 0);
+		assert_null(volumes.items[i].host_path);
+	}
+	assert_string_equal(volumes.items[0].volume, "data");
+	assert_string_equal(volumes.items[1].volume, "my.data-1");
+	assert_true(volumes.items[1].read_only);
+	assert_int_equal(spec_parse_volume(file, &volumes, NULL), 0);
+	assert_int_equal(path_resolve(path, &resolved), 0);
+	assert_string_equal(volumes.items[3].host_path, resolved);
+	assert_null(volumes.items[3].volume);
+	assert_int_equal(spec_parse_volume(".:/here", &volumes, NULL), 0);
+	assert_int_equal(path_resolve(".", &here), 0);
+	assert_string_equal(volumes.items[4].host_path, here);
+	machine_volumes_done(&volumes);
+}
+
 static void bad_volumes_are_refused(void **state)
 {
 	static const char *const bad[] = {"",       "/tmp",       "/tmp:",       "/tmp:data",
@@ -290,6 +316,64 @@ static void environment_is_read(void **state)
 	assert_string_equal(strv_env_get(env, "B"), "");
 	assert_string_equal(strv_env_get(env, "C"), "x=y");
 	assert_string_equal(strv_env_get(env, "TEST_CLI_HERE"), "from here");
+}
+
+static void environment_files_are_read(void **state)
+{
+	static const char text[] =
+		"# a comment\nA=of the file\r\n\nB=x=y \nTEST_CLI_HERE\nA=2\nC=3";
+	_cleanup_free_ char *path = write_file("env", text, strlen(text));
+	_cleanup_free_ char *empty = write_file("empty", "", 0);
+	_cleanup_free_ char *bad = write_file("bad", "A=1\n=2\n", 7);
+	_cleanup_free_ char *binary = write_file("binary", "A=1\0B=2", 7);
+	_cleanup_free_ char *missing = path_join(directory, "missing");
+	_cleanup_strv_ char **env = NULL;
+	struct err err = {0};
+
+	setenv("TEST_CLI_HERE", "from here", 1);
+	assert_int_equal(spec_parse_env("C=said", &env, NULL), 0);
+	assert_int_equal(spec_read_env_file(path, &env, NULL), 0);
+	assert_int_equal(spec_read_env_file(empty, &env, NULL), 0);
+	assert_string_equal(strv_env_get(env, "A"), "2");
+	assert_string_equal(strv_env_get(env, "B"), "x=y ");
+	assert_string_equal(strv_env_get(env, "TEST_CLI_HERE"), "from here");
+	/* What the command line says itself comes first. */
+	assert_string_equal(strv_env_get(env, "C"), "said");
+	assert_int_equal(spec_read_env_file(bad, &env, &err), -EINVAL);
+	assert_non_null(strstr(err.text, bad));
+	assert_int_equal(spec_read_env_file(binary, &env, NULL), -EINVAL);
+	assert_int_equal(spec_read_env_file(missing, &env, NULL), -ENOENT);
+	assert_int_equal(strv_length(env), 4);
+}
+
+static void restart_policies_are_read(void **state)
+{
+	static const struct {
+		const char *text, *policy;
+		long long retries;
+	} good[] = {{"no", "no", 5},
+		    {"always", "always", 5},
+		    {"on-failure", "on-failure", 5},
+		    {"on-failure:3", "on-failure", 3},
+		    {"on-failure:0", "on-failure", 0}};
+	static const char *const bad[] =
+		{"",  "yes", "always:3", "no:1", "on-failure:", "on-failure:-1", "on-failure:x",
+		 ":3"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		struct machine_restart restart = {.max_retries = 5};
+
+		assert_int_equal(spec_parse_restart(good[i].text, &restart, NULL), 0);
+		assert_string_equal(restart.policy, good[i].policy);
+		assert_int_equal(restart.max_retries, good[i].retries);
+		free(restart.policy);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct machine_restart restart = {0};
+
+		assert_int_equal(spec_parse_restart(bad[i], &restart, NULL), -EINVAL);
+		assert_null(restart.policy);
+	}
 }
 
 static void labels_are_read(void **state)
@@ -508,7 +592,10 @@ int main(void)
 		cmocka_unit_test(ports_are_read),
 		cmocka_unit_test(bad_ports_are_refused),
 		WITH_DIRECTORY(volumes_are_read),
+		WITH_DIRECTORY(a_source_without_a_slash_is_a_named_volume),
 		cmocka_unit_test(bad_volumes_are_refused),
+		WITH_DIRECTORY(environment_files_are_read),
+		cmocka_unit_test(restart_policies_are_read),
 		cmocka_unit_test(environment_is_read),
 		cmocka_unit_test(labels_are_read),
 		cmocka_unit_test(image_names_are_clean),
