@@ -300,7 +300,8 @@ static void set_attributes(int fd, const struct wire_tar_entry *entry)
 	size_t at = 0;
 
 	while (wire_tar_xattr_next(entry, &at, &xattr)) {
-		if (xattr.name_bytes > WIRE_TAR_XATTR_NAME_MAX)
+		if (xattr.name_bytes > WIRE_TAR_XATTR_NAME_MAX ||
+		    memchr(xattr.name, '\0', xattr.name_bytes) != NULL)
 			continue;
 		memcpy(name, xattr.name, xattr.name_bytes);
 		name[xattr.name_bytes] = '\0';

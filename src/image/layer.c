@@ -16,7 +16,7 @@
 struct entry {
 	struct layer *layer;
 	struct tar *tar;
-	struct tar_entry *tar_entry;
+	const struct wire_tar_entry *tar_entry;
 	const char *path;
 	struct inode_meta meta; /* owned until an inode takes it */
 	struct tree_place place;
@@ -36,28 +36,32 @@ static bool is_wanted_xattr(const char *name)
 	       strcmp(name, "system.posix_acl_default") == 0;
 }
 
-/* Takes the entry's attributes, but for those that are not wanted. */
-static void take_xattrs(struct entry *e)
+/* The entry's attributes, but for those that are not wanted. */
+static int read_xattrs(struct entry *e)
 {
-	struct xattr **at = &e->tar_entry->xattrs;
+	char name[IMAGE_NAME_BYTES_MAX + 1];
+	struct wire_tar_xattr xattr;
+	size_t at = 0;
 
-	while (*at != NULL) {
-		struct xattr *xattr = *at;
-
-		if (is_wanted_xattr(xattr->name)) {
-			at = &xattr->next;
-			continue;
-		}
-		*at = xattr->next;
-		xattr->next = NULL;
-		xattr_free_all(xattr);
+	while (wire_tar_xattr_next(e->tar_entry, &at, &xattr)) {
+		if (xattr.name_bytes > IMAGE_NAME_BYTES_MAX ||
+		    memchr(xattr.name, '\0', xattr.name_bytes) != NULL)
+			return fault_set(
+				e->fault, FAULT_XATTR_TOO_LARGE,
+				"the name of an extended attribute is longer than %d bytes",
+				IMAGE_NAME_BYTES_MAX);
+		memcpy(name, xattr.name, xattr.name_bytes);
+		name[xattr.name_bytes] = '\0';
+		if (is_wanted_xattr(name) &&
+		    xattr_add(&e->meta.xattrs, name, xattr.value, xattr.value_bytes, e->fault) < 0)
+			return -1;
 	}
-	e->meta.xattrs = take_ptr(e->tar_entry->xattrs);
+	return 0;
 }
 
 static int read_meta(struct entry *e)
 {
-	const struct tar_entry *entry = e->tar_entry;
+	const struct wire_tar_entry *entry = e->tar_entry;
 
 	/* The last number means "no change" to the kernel. */
 	if (entry->uid < 0 || entry->uid >= UINT32_MAX || entry->gid < 0 ||
@@ -70,8 +74,7 @@ static int read_meta(struct entry *e)
 	e->meta.gid = (uint32_t)entry->gid;
 	e->meta.mtime_s = entry->mtime_s;
 	e->meta.mtime_ns = entry->mtime_ns;
-	take_xattrs(e);
-	return 0;
+	return read_xattrs(e);
 }
 
 /* ---- whiteouts ---- */
@@ -285,13 +288,13 @@ static int apply_hardlink(struct entry *e)
 static int apply_by_type(struct entry *e)
 {
 	static int (*const appliers[])(struct entry *) = {
-		[TAR_TYPE_FILE] = apply_file,       [TAR_TYPE_HARDLINK] = apply_hardlink,
-		[TAR_TYPE_SYMLINK] = apply_symlink, [TAR_TYPE_CHAR] = apply_char,
-		[TAR_TYPE_BLOCK] = apply_block,     [TAR_TYPE_DIRECTORY] = apply_directory,
-		[TAR_TYPE_FIFO] = apply_fifo,
+		[WIRE_TAR_FILE] = apply_file,       [WIRE_TAR_HARDLINK] = apply_hardlink,
+		[WIRE_TAR_SYMLINK] = apply_symlink, [WIRE_TAR_CHAR] = apply_char,
+		[WIRE_TAR_BLOCK] = apply_block,     [WIRE_TAR_DIRECTORY] = apply_directory,
+		[WIRE_TAR_FIFO] = apply_fifo,
 	};
 
-	if (e->place.name[0] == '\0' && e->tar_entry->type != TAR_TYPE_DIRECTORY)
+	if (e->place.name[0] == '\0' && e->tar_entry->type != WIRE_TAR_DIRECTORY)
 		return fault_set(e->fault, FAULT_PATH_UNSAFE,
 				 "the root of the image must be a directory");
 	return appliers[e->tar_entry->type](e);
@@ -332,7 +335,7 @@ static int apply_entry(struct entry *e)
 			 "a whiteout that names nothing, or has something below it");
 }
 
-static int apply_next(struct layer *layer, struct tar *tar, struct tar_entry *tar_entry,
+static int apply_next(struct layer *layer, struct tar *tar, const struct wire_tar_entry *tar_entry,
 		      struct fault *fault)
 {
 	struct entry e = {.layer = layer, .tar = tar, .tar_entry = tar_entry, .fault = fault};
@@ -349,7 +352,7 @@ static int apply_next(struct layer *layer, struct tar *tar, struct tar_entry *ta
 
 int layer_apply(struct layer *layer, struct stream *from, struct fault *fault)
 {
-	struct tar_entry *entry;
+	const struct wire_tar_entry *entry;
 	struct tar tar;
 	int r;
 

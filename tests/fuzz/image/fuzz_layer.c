@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "image/ext4.h"
+#include "wire/tar_header.h"
 
 #define FILE_BYTES_MAX (1 << 20)
 
@@ -43,14 +44,15 @@ static ssize_t read_memory(struct stream *stream, const void **ret_data, struct 
 
 static void mend_checksums(uint8_t *data, size_t bytes)
 {
-	for (; bytes >= TAR_BLOCK_BYTES; data += TAR_BLOCK_BYTES, bytes -= TAR_BLOCK_BYTES) {
-		struct header *header = (struct header *)data;
+	for (; bytes >= WIRE_TAR_BLOCK_BYTES;
+	     data += WIRE_TAR_BLOCK_BYTES, bytes -= WIRE_TAR_BLOCK_BYTES) {
+		struct tar_header *header = (struct tar_header *)data;
 		unsigned sum = 0;
 
 		if (memcmp(header->magic, "ustar", 5) != 0)
 			continue;
 		memset(header->checksum, ' ', sizeof(header->checksum));
-		for (size_t i = 0; i < TAR_BLOCK_BYTES; i++)
+		for (size_t i = 0; i < WIRE_TAR_BLOCK_BYTES; i++)
 			sum += data[i];
 		for (int i = 5; i >= 0; i--, sum >>= 3)
 			header->checksum[i] = (char)('0' + (sum & 7));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "limits.h"
 #include "maker.h"
 #include "tar.h"
 
@@ -24,9 +25,9 @@ static void open_tar(struct opened *o, const struct buf *buf, size_t step)
 	tar_init(&o->tar, &o->stream.stream);
 }
 
-static struct tar_entry *next(struct opened *o)
+static const struct wire_tar_entry *next(struct opened *o)
 {
-	struct tar_entry *entry;
+	const struct wire_tar_entry *entry;
 
 	if (tar_next(&o->tar, &entry, &o->fault) != 1)
 		fail_msg("%s", o->fault.text);
@@ -36,7 +37,7 @@ static struct tar_entry *next(struct opened *o)
 /* Reads all entries and contents; the fault it ends with, FAULT_NONE for a sound end. */
 static enum fault_code walk(const struct buf *buf)
 {
-	struct tar_entry *entry;
+	const struct wire_tar_entry *entry;
 	struct opened o;
 	const void *data;
 	int r;
@@ -85,14 +86,14 @@ static void entries_come_in_order_whatever_the_pieces(void **state)
 	MAKER_ADD(&buf, .path = "null", .type = '3', .major = 1, .minor = 3);
 	maker_end(&buf);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		struct tar_entry *entry;
+		const struct wire_tar_entry *entry;
 		struct opened o;
 		char text[16];
 
 		open_tar(&o, &buf, steps[i]);
 		entry = next(&o);
 		assert_string_equal(entry->path, "dir/");
-		assert_int_equal(entry->type, TAR_TYPE_DIRECTORY);
+		assert_int_equal(entry->type, WIRE_TAR_DIRECTORY);
 		assert_int_equal(entry->mode, 01777);
 		entry = next(&o);
 		assert_int_equal(entry->bytes, 8);
@@ -104,7 +105,7 @@ static void entries_come_in_order_whatever_the_pieces(void **state)
 		assert_string_equal(text, "contents");
 		assert_string_equal(next(&o)->target, "dir/file");
 		entry = next(&o);
-		assert_int_equal(entry->type, TAR_TYPE_CHAR);
+		assert_int_equal(entry->type, WIRE_TAR_CHAR);
 		assert_int_equal(entry->minor, 3);
 		assert_int_equal(tar_next(&o.tar, &entry, &o.fault), 0);
 		tar_done(&o.tar);
@@ -129,9 +130,11 @@ static void pax_records_win_over_the_header(void **state)
 {
 	static const char capability[] = {1, 0, 0, 2, 0, '\n', '=', 0};
 	_cleanup_buf_ struct buf buf, pax = {0};
-	struct tar_entry *entry;
+	const struct wire_tar_entry *entry;
+	struct wire_tar_xattr xattr;
 	struct opened o;
 	char text[16];
+	size_t at = 0;
 
 	maker_init(&buf);
 	maker_record(&pax, "path", "a/n\xcc\x83", 5);
@@ -150,16 +153,19 @@ static void pax_records_win_over_the_header(void **state)
 	assert_int_equal(entry->mtime_s, -2);
 	assert_int_equal(entry->mtime_ns, 750000000);
 	assert_int_equal(entry->uid, 3000000000);
-	assert_string_equal(entry->xattrs->name, "security.capability");
-	assert_int_equal(entry->xattrs->value_bytes, sizeof(capability));
-	assert_memory_equal(entry->xattrs->value, capability, sizeof(capability));
-	assert_null(entry->xattrs->next);
+	assert_true(wire_tar_xattr_next(entry, &at, &xattr));
+	assert_int_equal(xattr.name_bytes, strlen("security.capability"));
+	assert_memory_equal(xattr.name, "security.capability", xattr.name_bytes);
+	assert_int_equal(xattr.value_bytes, sizeof(capability));
+	assert_memory_equal(xattr.value, capability, sizeof(capability));
+	assert_false(wire_tar_xattr_next(entry, &at, &xattr));
 	read_text(&o, text, sizeof(text));
 	assert_string_equal(text, "abc");
 	/* They are for one entry. */
 	entry = next(&o);
 	assert_string_equal(entry->path, "next");
-	assert_null(entry->xattrs);
+	at = 0;
+	assert_false(wire_tar_xattr_next(entry, &at, &xattr));
 	assert_int_equal(entry->mtime_s, 1700000000);
 	tar_done(&o.tar);
 }
@@ -168,7 +174,7 @@ static void long_names_of_gnu_tar(void **state)
 {
 	_cleanup_buf_ struct buf buf;
 	char path[301], target[202];
-	struct tar_entry *entry;
+	const struct wire_tar_entry *entry;
 	struct opened o;
 
 	memset(path, 'p', 300);
@@ -285,7 +291,7 @@ static void sparse_and_unknown_types_are_refused(void **state)
 	MAKER_ADD(&buf, .path = "x", .type = 'Z');
 	assert_int_equal(walk(&buf), FAULT_ENTRY_UNSUPPORTED);
 	buf_clear(&buf);
-	maker_record(&pax, "GNU.sparse.major", "1", 1);
+	maker_record(&pax, "GNU.sparse.size", "100", 3);
 	MAKER_ADD(&buf, .path = "x", .pax = pax.data, .pax_bytes = pax.length);
 	assert_int_equal(walk(&buf), FAULT_ENTRY_UNSUPPORTED);
 }
