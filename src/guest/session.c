@@ -34,6 +34,8 @@ struct session {
 	uint32_t id;
 	bool gone;        /* nobody reads its output any more */
 	bool stdin_ended; /* the host's END of it came */
+	/* A terminal whose input has ended, until its process has: closed, it would hang that up. */
+	int terminal_fd;
 	size_t held; /* queued bytes that may wait for more to be said, until `held_until_ns` */
 	uint64_t held_until_ns;
 	uint64_t kill_at_ns;
@@ -59,6 +61,7 @@ void session_init(void)
 		process_init(&s->process);
 		s->channel.fd = -1;
 		s->channel.ended = true;
+		s->terminal_fd = -1;
 	}
 }
 
@@ -78,6 +81,7 @@ static void session_free(struct session *s)
 		channel_close(&s->channel);
 	process_done(&s->process);
 	process_init(&s->process);
+	fd_close(&s->terminal_fd);
 	s->state = SESSION_FREE;
 	/* The memory of a burst of sessions is not kept. */
 	(void)madvise(s->stdin_ring.bytes, sizeof(s->stdin_ring.bytes), MADV_DONTNEED);
@@ -146,6 +150,7 @@ static void exit_when_drained(struct session *s)
 static void close_stdin(struct session *s)
 {
 	fd_close(&s->process.in_fd);
+	fd_close(&s->terminal_fd);
 	ring_clear(&s->stdin_ring);
 }
 
@@ -184,6 +189,11 @@ static void end_stdin(struct session *s)
 	if (s->process.in_fd >= 0 && s->process.tty && write(s->process.in_fd, &end, 1) < 0 &&
 	    errno == EAGAIN)
 		return; /* again when it can take it */
+	if (s->process.tty && s->process.in_fd >= 0) {
+		s->terminal_fd = s->process.in_fd;
+		s->process.in_fd = -1;
+		return;
+	}
 	close_stdin(s);
 }
 

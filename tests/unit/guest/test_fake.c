@@ -638,6 +638,29 @@ static void session_on_a_terminal_echoes_resizes_and_ends(void **state)
 	host_finish(&host);
 }
 
+/* Its input has ended and it has closed its terminal: that is no reason to hang up on it. */
+static void a_process_may_close_its_terminal_before_it_ends(void **state)
+{
+	static const char script[] = "cat; exec <&- >&- 2>&-; sleep 0.2; exit 3";
+	struct wire_open open = {
+		.session = 1,
+		.process = {.argv = {"sh", "-c", script}, .tty = 1},
+	};
+	struct wire_frame frame;
+	struct peer session;
+	struct host host;
+	char output[64];
+
+	(void)state;
+	host_run(&host, "exec sleep 1000");
+	host_open(&host, &open, &session);
+	peer_expect(&session, WIRE_CREDIT, &frame);
+	peer_send_data(&session, WIRE_END, WIRE_STREAM_STDIN, "", 0);
+	assert_int_equal(session_read(&session, output, sizeof(output), NULL).code, 3);
+	host_shutdown(&host, SIGKILL, 1000);
+	host_finish(&host);
+}
+
 /* A daemon left by an exec holds its output pipe: the exec is over all the same. */
 static void session_ends_though_another_process_holds_its_output(void **state)
 {
@@ -732,6 +755,7 @@ int main(void)
 		cmocka_unit_test(session_whose_connection_closes_ends_its_process),
 		cmocka_unit_test(session_that_cannot_start_fails_with_a_sentence),
 		cmocka_unit_test(session_on_a_terminal_echoes_resizes_and_ends),
+		cmocka_unit_test(a_process_may_close_its_terminal_before_it_ends),
 		cmocka_unit_test(session_ends_though_another_process_holds_its_output),
 		cmocka_unit_test(sessions_end_at_shutdown_and_say_so),
 		cmocka_unit_test(session_beyond_the_limit_is_refused_and_nothing_else_suffers),
