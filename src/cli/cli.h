@@ -140,6 +140,7 @@ int command_logs(char **argv, struct err *err);
 int command_exec(char **argv, struct err *err);
 int command_wait(char **argv, struct err *err);
 int command_events(char **argv, struct err *err);
+int command_stats(char **argv, struct err *err);
 int command_images(char **argv, struct err *err);
 int command_import(char **argv, struct err *err);
 int command_rmi(char **argv, struct err *err);

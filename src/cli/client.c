@@ -29,7 +29,7 @@
 #define CHUNK_HEAD_BYTES 8 /* "010000\r\n" */
 #define CHUNK_TAIL_BYTES 2
 #define RECEIVE_BYTES    (128 * 1024)
-#define WATCHED_FDS_MAX  16
+#define WATCHED_FDS_MAX  1024
 
 struct client {
 	struct endpoint endpoint;

@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{"exec", "run a command in a machine", command_exec, CLI_EXIT_RUN, "machine"},
 	{"wait", "wait until machines have stopped", command_wait, .operands = "machine..."},
 	{"events", "print what happens, as it happens", command_events, .operands = "machine"},
+	{"stats", "show what running machines use", command_stats, .operands = "machine..."},
 	{"run", "build and start a machine; the same as krun-run", command_run, CLI_EXIT_RUN,
 	 "source"},
 	{"images", "list images", command_images},
