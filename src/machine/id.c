@@ -22,17 +22,33 @@ static bool is_hex(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
 }
 
+/*
+ * Milliseconds and the 12 bits behind them, greater at each call of this process: within one
+ * millisecond, or when the clock goes back, it counts on from the last (RFC 9562, section 6.2).
+ */
+static uint64_t next_moment(uint16_t random)
+{
+	static uint64_t last;
+	uint64_t ms = (uint64_t)(clock_realtime_ns() / CLOCK_NS_PER_MS);
+	uint64_t moment = ms << 12 | (random & 0x7ff);
+
+	last = moment > last ? moment : last + 1;
+	return last;
+}
+
 void machine_id_make(char ret_id[MACHINE_ID_BYTES])
 {
-	uint64_t ms = (uint64_t)(clock_realtime_ns() / CLOCK_NS_PER_MS);
 	uint8_t bytes[16];
+	uint64_t moment;
 	char digits[33];
 	size_t out = 0;
 
 	rand_bytes(bytes, sizeof(bytes));
+	moment = next_moment((uint16_t)(bytes[6] << 8 | bytes[7]));
 	for (int i = 0; i < 6; i++)
-		bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
-	bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x70); /* version 7 */
+		bytes[i] = (uint8_t)(moment >> (52 - 8 * i));
+	bytes[6] = (uint8_t)(0x70 | (moment >> 8 & 0x0f)); /* version 7 */
+	bytes[7] = (uint8_t)moment;
 	bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80); /* variant of RFC 9562 */
 	hex_format(bytes, sizeof(bytes), digits);
 	for (const char *p = digits; *p != '\0'; p++) {
