@@ -63,6 +63,12 @@
 #define VOLUMES_MAX           1000
 #define VOLUME_SIZE_MIB_USUAL 4096
 
+/* Idempotency keys. */
+#define ANSWERS_MAX          10000
+#define ANSWER_KEPT_S        86400
+#define ANSWER_KEY_BYTES_MAX 255
+#define ANSWER_BYTES_MAX     (64 * KIB) /* of a larger one the machine is shown again */
+
 /* Events. */
 #define EVENTS_MAX           10000 /* kept; the oldest go first */
 #define EVENTS_SLICE         128   /* read at once for one follower */

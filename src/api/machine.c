@@ -277,7 +277,8 @@ static void begin_start(struct machine *machine)
 	restart_forget(machine);
 }
 
-int machine_insert(struct machine *machine, bool starting, struct err *err)
+int machine_insert(struct machine *machine, bool starting, const struct store_answer *answer,
+		   struct err *err)
 {
 	struct machine_events events = {0};
 	_cleanup_buf_ struct buf spec;
@@ -305,6 +306,7 @@ int machine_insert(struct machine *machine, bool starting, struct err *err)
 	row.spec = spec.data;
 	row.events = events.items;
 	row.event_count = events.count;
+	row.answer = answer;
 	if (r >= 0)
 		r = store_machine_insert(machine->server->store, &row, err);
 	machine_events_done(&events);

@@ -32,6 +32,7 @@
 
 struct machine;
 struct server;
+struct store_answer;
 struct store_machine;
 struct supervisor;
 
@@ -101,8 +102,9 @@ void machine_let_go(struct machine *machine);
 /* It is at rest and will not start by itself. */
 bool machine_has_ended(const struct machine *machine);
 
-/* Writes its row for the first time. With `starting` it begins its first start in the same write. */
-int machine_insert(struct machine *machine, bool starting, struct err *err) _must_check_;
+/* Writes its row for the first time, with the call that made it (idempotency.h) or NULL. With `starting` it begins its first start in the same write. */
+int machine_insert(struct machine *machine, bool starting, const struct store_answer *answer,
+		   struct err *err) _must_check_;
 
 /*
  * Spawns krun-vmm. -EBUSY: its state forbids it. -EDOM: the host lacks what it needs (a path, an

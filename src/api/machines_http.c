@@ -13,6 +13,7 @@
 #include "disk.h"
 #include "find_http.h"
 #include "handlers.h"
+#include "idempotency.h"
 #include "image.h"
 #include "launch.h"
 #include "lifecycle_http.h"
@@ -67,7 +68,7 @@ static void on_disk(void *user, int outcome, const char *sentence)
 				    sentence);
 		return;
 	}
-	r = machine_insert(machine, query.start, &err);
+	r = machine_insert(machine, query.start, idempotency_row(request, machine->id), &err);
 	if (r < 0) {
 		give_up(creation);
 		reply_errno(request, r, &err);
@@ -199,8 +200,11 @@ void machines_http_create(struct request *request)
 	struct machine *machine = NULL;
 	struct start_query query;
 	struct err err = {0};
-	int r = start_query_read(request, create_query_fields, &query, &err);
+	int r;
 
+	if (!idempotency_begin(request))
+		return;
+	r = start_query_read(request, create_query_fields, &query, &err);
 	if (r >= 0)
 		r = read_machine(request, &machine, &err);
 	if (r >= 0)
@@ -262,12 +266,26 @@ static int read_list_query(const struct request *request, struct list_query *que
 		*ret_states |= 1U << state;
 	}
 	for (size_t i = 0; i < query->labels.count; i++) {
-		if (strchr(query->labels.items[i], '=') == NULL)
-			return err_set(err, EINVAL, "query: label must be key=value");
+		if (query->labels.items[i][0] == '\0' || query->labels.items[i][0] == '=')
+			return err_set(err, EINVAL, "query: label must be key=value or key");
 	}
 	if (query->cursor != NULL && !machine_id_is_valid(query->cursor))
 		return err_set(err, EINVAL, "query: cursor is not one that a list gave");
 	return 0;
+}
+
+/* "key=value", or "key" for any value. */
+static bool has_label(const struct machine *machine, const char *wanted)
+{
+	size_t length = strlen(wanted);
+
+	if (strchr(wanted, '=') != NULL)
+		return strv_contains(machine->labels, wanted);
+	for (char **label = machine->labels; label != NULL && *label != NULL; label++) {
+		if (strncmp(*label, wanted, length) == 0 && (*label)[length] == '=')
+			return true;
+	}
+	return false;
 }
 
 static bool is_listed(const struct machine *machine, const struct list_query *query,
@@ -276,7 +294,7 @@ static bool is_listed(const struct machine *machine, const struct list_query *qu
 	if (machine->is_creating || (states != 0 && (states & 1U << machine->state) == 0))
 		return false;
 	for (size_t i = 0; i < query->labels.count; i++) {
-		if (!strv_contains(machine->labels, query->labels.items[i]))
+		if (!has_label(machine, query->labels.items[i]))
 			return false;
 	}
 	return true;

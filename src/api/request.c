@@ -84,6 +84,8 @@ void request_free(struct request *request)
 {
 	if (request == NULL)
 		return;
+	if (request->on_answer != NULL)
+		request->on_answer(request, 0, NULL, 0);
 	query_done(&request->query);
 	buf_done(&request->body);
 	free(request->target);
@@ -174,6 +176,7 @@ static void reply(struct request *request, const struct answer *answer, const vo
 	metrics_answered(&request->server->metrics, request, answer->status);
 	if (request->on_answer != NULL)
 		request->on_answer(request, answer->status, body, length);
+	request->on_answer = NULL;
 	if (request->connection != NULL) {
 		connection_answer(request->connection);
 		head_length = format_head(request, answer, length, head, sizeof(head));

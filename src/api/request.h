@@ -55,7 +55,10 @@ struct request {
 	/* The client's words for leaving HTTP; NULL where it has none. */
 	char *upgrade, *websocket_key, *websocket_version;
 
-	/* A header of the answer with its line end, or NULL; and who sees the whole answer first. */
+	/*
+	 * A header of the answer with its line end, or NULL; and who sees the whole answer first, or
+	 * status 0 when there will be none.
+	 */
 	const char *extra_header;
 	void (*on_answer)(struct request *request, int status, const char *body, size_t length);
 	void *answer_data;

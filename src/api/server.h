@@ -22,6 +22,7 @@ struct children;
 struct connection;
 struct disks;
 struct events;
+struct idempotency;
 struct listener;
 struct store;
 struct turns;
@@ -52,6 +53,7 @@ struct server {
 	struct disks *disks;
 	struct turns *turns;
 	struct events *events;
+	struct idempotency *idempotency; /* calls in progress */
 	unsigned import_count;
 	struct metrics metrics;
 	struct probe *probe;

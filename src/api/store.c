@@ -115,6 +115,14 @@ static const char *const statements[STORE_STATEMENT_COUNT] = {
 				"VALUES (?, ?, 0, ?)",
 	[STORE_VOLUME_READY] = "UPDATE volumes SET ready = ?2 WHERE name = ?1",
 	[STORE_VOLUME_DELETE] = "DELETE FROM volumes WHERE name = ?",
+	[STORE_ANSWER_INSERT] = "INSERT OR REPLACE INTO answers (key, digest, machine_id, status, "
+				"created_at) VALUES (?, ?, ?, 0, ?)",
+	[STORE_ANSWER_COMPLETE] = "UPDATE answers SET status = ?2, body = ?3 WHERE key = ?1",
+	[STORE_ANSWER_FIND] = "SELECT digest, machine_id, status, body FROM answers "
+			      "WHERE key = ? AND created_at > ?",
+	[STORE_ANSWERS_TRIM] =
+		"DELETE FROM answers WHERE created_at <= ?1 OR key IN "
+		"(SELECT key FROM answers ORDER BY created_at DESC LIMIT -1 OFFSET ?2)",
 	[STORE_VOLUMES_ALL] = "SELECT name, size_mib, ready, created_at FROM volumes ORDER BY name",
 };
 
@@ -341,6 +349,8 @@ int store_machine_insert(struct store *store, const struct store_machine *machin
 	if (r < 0)
 		return r;
 	r = insert_row(store, machine, err);
+	if (r >= 0 && machine->answer != NULL)
+		r = store_answer_write(store, machine->answer, err);
 	if (r >= 0)
 		r = store_events_write(store, machine->events, machine->event_count, err);
 	return store_end(store, r, err);

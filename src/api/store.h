@@ -32,6 +32,16 @@ struct store_event {
 	const char *attributes; /* a JSON object; NULL: an empty one */
 };
 
+/* A call with an Idempotency-Key that made a machine, and its answer once there is one. */
+struct store_answer {
+	const char *key;    /* not given by store_answer_find() */
+	const char *digest; /* of the call */
+	const char *machine_id;
+	int status; /* 0: no answer yet */
+	const char *body;
+	int64_t created_at;
+};
+
 struct store_event_range {
 	int64_t count;
 	int64_t oldest, newest; /* ids; 0: there is none */
@@ -55,6 +65,7 @@ struct store_machine {
 	/* What happened to it, written in the same transaction. */
 	const struct store_event *events;
 	size_t event_count;
+	const struct store_answer *answer; /* of the call that made it; only when it is inserted */
 };
 
 int store_machine_insert(struct store *store, const struct store_machine *machine,
@@ -125,6 +136,15 @@ int store_image_delete_name(struct store *store, const char *name, struct err *e
 int store_images_each(struct store *store,
 		      int (*each)(const struct store_image *image, void *user, struct err *err),
 		      void *user, struct err *err) _must_check_;
+
+/* May be lost with the host's power. A key that is not there is no error. */
+int store_answer_complete(struct store *store, const char *key, int status, const char *body,
+			  struct err *err) _must_check_;
+
+/* One made after `since`. -ENOENT. store_answer_done() after success. */
+int store_answer_find(struct store *store, const char *key, int64_t since,
+		      struct store_answer *ret_answer, struct err *err) _must_check_;
+void store_answer_done(struct store_answer *answer);
 
 /*
  * A volume whose file is being made or removed is not ready: a krun-api that finds it so removes what

@@ -32,6 +32,10 @@ enum store_statement {
 	STORE_VOLUME_READY,
 	STORE_VOLUME_DELETE,
 	STORE_VOLUMES_ALL,
+	STORE_ANSWER_INSERT,
+	STORE_ANSWER_COMPLETE,
+	STORE_ANSWER_FIND,
+	STORE_ANSWERS_TRIM,
 	STORE_MACHINE_ANNOUNCE,
 	STORE_STATEMENT_COUNT,
 };
@@ -68,6 +72,10 @@ int store_run_with_text(struct store *store, enum store_statement which, const c
 
 /* Writes events within the caller's transaction, and forgets the oldest ones. */
 int store_events_write(struct store *store, const struct store_event *events, size_t count,
+		       struct err *err) _must_check_;
+
+/* Writes the key of a call, without its answer, within the caller's transaction. */
+int store_answer_write(struct store *store, const struct store_answer *answer,
 		       struct err *err) _must_check_;
 
 /* At opening: what is there, and ids that go on where nobody has seen any. */
