@@ -138,6 +138,7 @@ int command_signal(char **argv, struct err *err);
 int command_rm(char **argv, struct err *err);
 int command_logs(char **argv, struct err *err);
 int command_exec(char **argv, struct err *err);
+int command_cp(char **argv, struct err *err);
 int command_wait(char **argv, struct err *err);
 int command_events(char **argv, struct err *err);
 int command_stats(char **argv, struct err *err);

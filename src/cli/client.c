@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "dial.h"
+#include "handshake.h"
 #include "http_response.h"
 
 #define ERROR_ANSWER_BYTES_MAX (64 * 1024)
@@ -232,6 +234,11 @@ static void end_of_answer(struct client_call *call, int r)
 	}
 }
 
+static bool is_upgraded(const struct client_call *call)
+{
+	return call->request.websocket_key != NULL && call->response.status == 101;
+}
+
 static void receive_some(struct client_call *call)
 {
 	char data[RECEIVE_BYTES];
@@ -252,8 +259,13 @@ static void receive_some(struct client_call *call)
 	}
 	call->moved_at_ms = clock_monotonic_ms();
 	r = http_response_feed(&call->response, data, (size_t)n, &used);
-	if (r != HTTP_RESPONSE_MORE)
+	if (r == HTTP_RESPONSE_COMPLETE && is_upgraded(call)) {
+		/* Behind the head another protocol has begun. */
+		(void)!buf_append(&call->answer, data + used, (size_t)n - used);
+		call->done = call->client->is_news = true;
+	} else if (r != HTTP_RESPONSE_MORE) {
 		end_of_answer(call, r);
+	}
 }
 
 /* ---- beginning ---- */
@@ -267,9 +279,15 @@ static int write_head(struct client_call *call)
 
 	r = buf_printf(out,
 		       "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: krunctl/%s\r\nAccept: %s\r\n"
-		       "Connection: close\r\n",
+		       "Connection: %s\r\n",
 		       request->method, request->path, endpoint->authority, VERSION,
-		       request->accept != NULL ? request->accept : "application/json");
+		       request->accept != NULL ? request->accept : "application/json",
+		       request->websocket_key != NULL ? "Upgrade" : "close");
+	if (r >= 0 && request->websocket_key != NULL)
+		r = buf_printf(out,
+			       "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+			       "Sec-WebSocket-Key: %s\r\n",
+			       request->websocket_key);
 	if (r >= 0 && endpoint->token != NULL)
 		r = buf_printf(out, "Authorization: Bearer %s\r\n", endpoint->token);
 	if (r >= 0 && request->body != NULL)
@@ -521,7 +539,7 @@ static int outcome(struct client_call *call, struct buf *ret_answer, struct err 
 		return fail_status(call, status, err);
 	if (call->err.errnum != 0)
 		return err_set(err, call->err.errnum, "%s", call->err.text);
-	if (status < 200 || status >= 300)
+	if ((status < 200 || status >= 300) && !is_upgraded(call))
 		return fail_status(call, status, err);
 	if (ret_answer != NULL) {
 		*ret_answer = call->answer;
@@ -537,6 +555,29 @@ int client_end(struct client_call *call, struct buf *ret_answer, struct err *err
 	if (call == NULL)
 		return 0;
 	r = outcome(call, ret_answer, err);
+	free_call(call);
+	return r;
+}
+
+int client_end_upgrade(struct client_call *call, const char *key, int *ret_fd, struct buf *ret_rest,
+		       struct err *err)
+{
+	const char(*values)[HTTP_RESPONSE_VALUE_BYTES] = call->response.values;
+	char accept[HANDSHAKE_ACCEPT_BYTES];
+	int r = outcome(call, NULL, err);
+
+	handshake_accept(key, accept);
+	if (r >= 0 &&
+	    (!is_upgraded(call) || strcasecmp(values[HTTP_RESPONSE_UPGRADE], "websocket") != 0 ||
+	     strcmp(values[HTTP_RESPONSE_WEBSOCKET_ACCEPT], accept) != 0 ||
+	     values[HTTP_RESPONSE_WEBSOCKET_EXTENSIONS][0] != '\0'))
+		r = err_set(err, EPROTO, "%s does not speak WebSocket here",
+			    client_name(call->client));
+	if (r >= 0) {
+		*ret_fd = take_fd(call->fd);
+		*ret_rest = call->answer;
+		call->answer = (struct buf){0};
+	}
 	free_call(call);
 	return r;
 }

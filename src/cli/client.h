@@ -47,6 +47,9 @@ struct client_request {
 	int (*sink)(void *user, const char *data, size_t length);
 	void *user;
 
+	/* Asks for WebSocket with that key (handshake.h); ended by client_end_upgrade(). NULL: does not. */
+	const char *websocket_key;
+
 	int64_t timeout_ms; /* for the whole call; 0: CLIENT_TIMEOUT_MS; -1: none */
 	int64_t idle_s;     /* gives up when nothing moves for that long; 0: never */
 };
@@ -77,6 +80,13 @@ int client_step(struct client *client, int fd, int timeout_ms, struct err *err) 
 bool client_call_is_done(const struct client_call *call);
 /* The outcome; frees the call. NULL is allowed. */
 int client_end(struct client_call *call, struct buf *ret_answer, struct err *err);
+
+/*
+ * The outcome of a call for WebSocket, freed by it: the connection, which is the caller's from here
+ * on, and what came behind the handshake.
+ */
+int client_end_upgrade(struct client_call *call, const char *key, int *ret_fd, struct buf *ret_rest,
+		       struct err *err) _must_check_;
 
 /*
  * A path on the heap: in `format`, each %s is replaced by an argument, percent-encoded. Nothing else

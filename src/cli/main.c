@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{"rm", "delete machines", command_rm, .operands = "machine..."},
 	{"logs", "print what a machine's programs printed", command_logs, .operands = "machine"},
 	{"exec", "run a command in a machine", command_exec, CLI_EXIT_RUN, "machine"},
+	{"cp", "copy files between here and a machine", command_cp, .operands = "place place"},
 	{"wait", "wait until machines have stopped", command_wait, .operands = "machine..."},
 	{"events", "print what happens, as it happens", command_events, .operands = "machine"},
 	{"stats", "show what running machines use", command_stats, .operands = "machine..."},
