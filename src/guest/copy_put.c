@@ -598,6 +598,14 @@ static int begin(const char *path, struct failure *failure)
 	return 0;
 }
 
+static void end(void)
+{
+	end_entry();
+	while (put.directory_count > 0)
+		leave_directory();
+	fd_close(&put.base_fd);
+}
+
 int copy_put(int in_fd, const char *path, struct failure *failure)
 {
 	int r = begin(path, failure);
@@ -606,9 +614,6 @@ int copy_put(int in_fd, const char *path, struct failure *failure)
 		handle_signals();
 		r = take_all(in_fd);
 	}
-	end_entry();
-	while (put.directory_count > 0)
-		leave_directory();
-	fd_close(&put.base_fd);
+	end();
 	return r;
 }
