@@ -164,13 +164,14 @@ void machine_events_add(struct machine_events *events, const struct machine *mac
 {
 	assert(events->count < ARRAY_SIZE(events->items));
 	events->attributes[events->count] = format_attributes(machine);
+	events->reasons[events->count] = mem_strdup_or_null(machine->reason);
 	events->items[events->count] = (struct store_event){
 		.at = clock_realtime_ns(),
 		.type = type,
 		.machine_id = machine->id,
 		.name = machine->name,
 		.state = machine_state_name(machine->state),
-		.reason = machine->reason,
+		.reason = events->reasons[events->count],
 		.attributes = events->attributes[events->count],
 	};
 	events->count++;
@@ -178,7 +179,9 @@ void machine_events_add(struct machine_events *events, const struct machine *mac
 
 void machine_events_done(struct machine_events *events)
 {
-	for (size_t i = 0; i < events->count; i++)
+	for (size_t i = 0; i < events->count; i++) {
 		free(events->attributes[i]);
+		free(events->reasons[i]);
+	}
 	events->count = 0;
 }

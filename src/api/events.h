@@ -41,11 +41,11 @@ struct store_event event_of_thing(const char *type, const char *name, const char
 /* Up to two of one machine, to be written with its row. */
 struct machine_events {
 	struct store_event items[2];
-	char *attributes[2];
+	char *attributes[2], *reasons[2];
 	size_t count;
 };
 
-/* `type` is a literal, "machine.created". Strings of the machine must outlive the use. */
+/* `type` is a literal, "machine.created". Keeps what the machine is now, whatever becomes of it. */
 void machine_events_add(struct machine_events *events, const struct machine *machine,
 			const char *type);
 void machine_events_done(struct machine_events *events);
