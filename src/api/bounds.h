@@ -19,6 +19,7 @@
 #define HTTP_READ_BYTES             (64 * KIB) /* of one read(2); one buffer for all connections */
 #define HTTP_PENDING_BYTES_MAX      (64 * KIB) /* pipelined behind a request that is being answered */
 #define HTTP_OUTPUT_BYTES_MAX       (256 * KIB) /* queued for a client before it gets no more */
+#define HTTP_UPGRADED_BYTES_MAX     (1 * MIB)   /* the same, before nothing more is taken from it */
 #define HTTP_REPLY_BYTES_MAX        (32 * MIB)
 #define HTTP_LINGER_BYTES_MAX       (8 * MIB) /* read and dropped after a refusal */
 
@@ -40,13 +41,23 @@
 #define LOG_TAIL_MAX          100000000
 
 /* Machines and images. */
-#define MACHINES_MAX             10000
-#define EXEC_STDIN_BYTES_MAX     HTTP_BODY_BYTES_MAX
-#define EXEC_OUTPUT_BYTES_MAX    (1 * MIB) /* of each stream; the rest is dropped and said */
-#define EXEC_TIMEOUT_S_USUAL     30
-#define EXEC_TIMEOUT_S_MAX       86400
-#define EXEC_WINDOW_MAX          65535 /* rows and columns of a terminal */
-#define EXEC_GRACE_MS            5000 /* between the SIGKILL of a timeout and giving up */
+#define MACHINES_MAX          10000
+#define EXEC_STDIN_BYTES_MAX  HTTP_BODY_BYTES_MAX
+#define EXEC_OUTPUT_BYTES_MAX (1 * MIB) /* of each stream; the rest is dropped and said */
+#define EXEC_TIMEOUT_S_USUAL  30
+#define EXEC_TIMEOUT_S_MAX    86400
+#define EXEC_WINDOW_MAX       65535 /* rows and columns of a terminal */
+#define EXEC_GRACE_MS         5000  /* between the SIGKILL of a timeout and giving up */
+/* A command over WebSocket. */
+#define EXEC_FIRST_MESSAGE_BYTES_MAX HTTP_BODY_BYTES_MAX
+#define EXEC_MESSAGE_BYTES_MAX       (64 * KIB + 1) /* a channel byte and data */
+/* One message, and the small ones that wslay had read ahead when the client was held back. */
+#define EXEC_INPUT_BYTES_MAX    (EXEC_MESSAGE_BYTES_MAX + 4 * KIB)
+#define EXEC_OPEN_TIMEOUT_MS    10000
+#define EXEC_PING_INTERVAL_MS   30000
+#define EXEC_SILENCE_TIMEOUT_MS HTTP_STREAM_TIMEOUT_MS
+#define EXEC_CLOSE_TIMEOUT_MS   5000
+
 #define STOP_TIMEOUT_S_MAX       3600
 #define IMAGE_NAME_BYTES_MAX     255
 #define IMAGE_UPLOAD_BYTES_MAX   (64ULL * 1024 * MIB)

@@ -17,6 +17,7 @@ enum phase {
 	PHASE_HEAD,
 	PHASE_BODY,
 	PHASE_BUSY,
+	PHASE_UPGRADED,
 	PHASE_LINGER,
 };
 
@@ -139,6 +140,7 @@ static uint64_t find_deadline(const struct connection *connection)
 				   connection->phase_ms + HTTP_BODY_TOTAL_MS);
 		return progress_ms + HTTP_BODY_TIMEOUT_MS;
 	case PHASE_BUSY:
+	case PHASE_UPGRADED:
 		return UINT64_MAX;
 	case PHASE_LINGER:
 		return connection->phase_ms + (connection->output_bytes > 0
@@ -210,6 +212,11 @@ static void linger(struct connection *connection)
 	set_phase(connection, PHASE_LINGER);
 }
 
+size_t connection_queued_bytes(const struct connection *connection)
+{
+	return connection->output_bytes;
+}
+
 bool connection_has_room(const struct connection *connection)
 {
 	return connection->output_bytes < HTTP_OUTPUT_BYTES_MAX;
@@ -234,6 +241,8 @@ static void on_written(uv_write_t *write, int status)
 	    connection_has_room(connection))
 		request->on_drain(request);
 	else if (connection->phase == PHASE_IDLE || connection->phase == PHASE_HEAD)
+		pump(connection);
+	if (connection->phase == PHASE_UPGRADED && !connection->pumping)
 		pump(connection);
 	arm(connection);
 }
@@ -305,7 +314,7 @@ void connection_answer(struct connection *connection)
 void connection_finish(struct connection *connection)
 {
 	struct request *request = connection->request;
-	bool whole = connection->phase == PHASE_BUSY;
+	bool whole = connection->phase == PHASE_BUSY || connection->phase == PHASE_UPGRADED;
 
 	connection->request = NULL;
 	connection->body_paused = false;
@@ -327,6 +336,20 @@ void connection_finish(struct connection *connection)
 	set_phase(connection, PHASE_IDLE);
 	if (!connection->pumping)
 		pump(connection);
+}
+
+void connection_upgrade(struct connection *connection)
+{
+	set_phase(connection, PHASE_UPGRADED);
+}
+
+void connection_abort(struct connection *connection)
+{
+	struct request *request = connection->request;
+
+	connection->request = NULL;
+	request_free(request);
+	connection_close(connection);
 }
 
 /* ---- in ---- */
@@ -438,16 +461,44 @@ static void refuse_malformed(struct connection *connection, int error)
 	}
 }
 
+/*
+ * May the handler of another protocol have bytes? What it answers itself (to a ping) must not pile up
+ * behind a client that does not read.
+ */
+static bool may_take_bytes(const struct connection *connection)
+{
+	return !connection->body_paused && connection->output_bytes < HTTP_UPGRADED_BYTES_MAX;
+}
+
+static size_t feed_upgraded(struct connection *connection, const char *data, size_t length)
+{
+	size_t used_total = 0;
+
+	while (used_total < length && !connection->closing && connection->phase == PHASE_UPGRADED &&
+	       may_take_bytes(connection)) {
+		struct request *request = connection->request;
+
+		used_total += request->on_bytes(request, data + used_total, length - used_total);
+	}
+	return used_total;
+}
+
 /* Feeds bytes while they may be taken; returns how many were. */
 static size_t feed(struct connection *connection, const char *data, size_t length)
 {
 	size_t used_total = 0;
 
 	while (used_total < length && !connection->closing && connection->phase != PHASE_BUSY &&
-	       connection->phase != PHASE_LINGER && connection_has_room(connection)) {
+	       connection->phase != PHASE_LINGER &&
+	       (connection_has_room(connection) || connection->phase == PHASE_UPGRADED)) {
 		size_t used = 0;
 		int r;
 
+		if (connection->phase == PHASE_UPGRADED) {
+			used_total +=
+				feed_upgraded(connection, data + used_total, length - used_total);
+			break;
+		}
 		if (connection->phase == PHASE_IDLE)
 			connection->phase_ms = uv_now(connection->server->loop);
 		r = http_parser_feed(&connection->parser, data + used_total, length - used_total,
@@ -473,13 +524,16 @@ static size_t feed(struct connection *connection, const char *data, size_t lengt
 /* Goes on with what is pending, then with what the client sends. */
 static void pump(struct connection *connection)
 {
+	struct buf *pending = &connection->pending;
+	size_t used = 0;
+
 	if (connection->pumping || connection->closing)
 		return;
 	connection->pumping = true;
-	if (connection->pending.length > 0)
-		buf_consume(&connection->pending, MIN(connection->pending.length,
-						      feed(connection, connection->pending.data,
-							   connection->pending.length)));
+	if (pending->length > 0)
+		used = feed(connection, pending->data, pending->length);
+	/* A connection that lingers has dropped it all. */
+	buf_consume(pending, MIN(pending->length, used));
 	connection->pumping = false;
 	if (connection->closing)
 		return;
@@ -513,6 +567,7 @@ static void on_eof(struct connection *connection)
 			connection_close(connection);
 		return;
 	case PHASE_BODY:
+	case PHASE_UPGRADED:
 		connection_close(connection);
 		return;
 	case PHASE_BUSY:
@@ -582,6 +637,8 @@ static bool wants_bytes(const struct connection *connection)
 		return true;
 	if (connection->phase == PHASE_BODY && connection->body_paused)
 		return false;
+	if (connection->phase == PHASE_UPGRADED && !may_take_bytes(connection))
+		return false;
 	return connection->pending.length < HTTP_PENDING_BYTES_MAX;
 }
 
@@ -602,6 +659,8 @@ void connection_pause_body(struct connection *connection, bool pause)
 {
 	connection->body_paused = pause;
 	connection->activity_ms = uv_now(connection->server->loop);
+	if (connection->phase == PHASE_UPGRADED && !pause)
+		pump(connection);
 	update_reading(connection);
 	arm(connection);
 }

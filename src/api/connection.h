@@ -8,6 +8,7 @@
  *	HEAD	some bytes of a head are there		at most HTTP_HEAD_TIMEOUT_MS
  *	BODY	head whole, body coming			HTTP_BODY_TIMEOUT_MS without a byte
  *	BUSY	a handler works				as long as that takes
+ *	UPGRADED the bytes are those of another protocol, whose handler has its own deadlines
  *	LINGER	the last answer is out: what the client still sends is dropped, so that the answer
  *		is not lost to a reset			at most HTTP_LINGER_TIMEOUT_MS
  *
@@ -45,7 +46,14 @@ void connection_close_all(struct server *server);
 void connection_answer(struct connection *connection);
 void connection_write(struct connection *connection, const uv_buf_t *parts, unsigned count);
 bool connection_has_room(const struct connection *connection);
+size_t connection_queued_bytes(const struct connection *connection);
 void connection_pause_body(struct connection *connection, bool pause);
+
+/* What comes behind the current request's head is not HTTP any more (request.h). */
+void connection_upgrade(struct connection *connection);
+
+/* Closes at once, whatever is queued; frees the current request. */
+void connection_abort(struct connection *connection);
 
 /* The current request is answered; frees it. */
 void connection_finish(struct connection *connection);

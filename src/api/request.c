@@ -30,6 +30,7 @@ static const struct {
 	{414, "URI Too Long"},
 	{415, "Unsupported Media Type"},
 	{422, "Unprocessable Content"},
+	{426, "Upgrade Required"},
 	{429, "Too Many Requests"},
 	{431, "Request Header Fields Too Large"},
 	{500, "Internal Server Error"},
@@ -123,6 +124,19 @@ void request_resume_body(struct request *request)
 {
 	if (request->connection != NULL)
 		connection_pause_body(request->connection, false);
+}
+
+size_t request_queued_bytes(const struct request *request)
+{
+	return request->connection == NULL ? 0 : connection_queued_bytes(request->connection);
+}
+
+void request_abort(struct request *request)
+{
+	if (request->connection != NULL)
+		connection_abort(request->connection);
+	else
+		request_free(request);
 }
 
 /* ---- answers ---- */
@@ -255,6 +269,17 @@ void reply_not_allowed(struct request *request, const char *allow)
 			 "method_not_allowed", sentence);
 }
 
+void reply_upgrade_required(struct request *request, const char *sentence)
+{
+	reply_error_with(request,
+			 &(struct answer){.status = 426,
+					  .type = "application/json",
+					  .extra = "Upgrade: websocket\r\n"
+						   "Connection: Upgrade\r\n"
+						   "Sec-WebSocket-Version: 13\r\n"},
+			 "upgrade_required", sentence);
+}
+
 void reply_unauthorized(struct request *request, const char *sentence)
 {
 	reply_error_with(request,
@@ -311,5 +336,37 @@ void stream_end(struct request *request)
 
 	if (request->connection != NULL && request->chunked && request->method != HTTP_METHOD_HEAD)
 		connection_write(request->connection, &part, 1);
+	finish(request);
+}
+
+/* ---- another protocol ---- */
+
+void upgrade_begin(struct request *request, const char *headers)
+{
+	char head[1024];
+	uv_buf_t part;
+	int length = snprintf(head, sizeof(head),
+			      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n%s"
+			      "X-Request-Id: %s\r\n\r\n",
+			      headers, request->id);
+
+	request->streaming = true;
+	request->keep_alive = false;
+	if (request->connection == NULL)
+		return;
+	connection_answer(request->connection);
+	connection_upgrade(request->connection);
+	part = uv_buf_init(head, (unsigned)length);
+	connection_write(request->connection, &part, 1);
+}
+
+void upgrade_write(struct request *request, const uv_buf_t *parts, unsigned count)
+{
+	if (request->connection != NULL)
+		connection_write(request->connection, parts, count);
+}
+
+void upgrade_end(struct request *request)
+{
 	finish(request);
 }

@@ -70,6 +70,8 @@ struct request {
 	/* ROUTE_BODY_STREAM. */
 	void (*on_body)(struct request *request, const char *data, size_t length);
 	void (*on_body_end)(struct request *request);
+	/* After upgrade_begin(). Returns how many it took: all, unless it paused the client. */
+	size_t (*on_bytes)(struct request *request, const char *data, size_t length);
 };
 
 /* A request for a head; `head` is not needed afterwards. Never fails: see request_read_target(). */
@@ -108,6 +110,9 @@ void reply_error(struct request *request, int status, const char *code, const ch
 /* 405, with the methods that the path has ("GET, DELETE"). */
 void reply_not_allowed(struct request *request, const char *allow);
 
+/* 426, to a client that must come by WebSocket. */
+void reply_upgrade_required(struct request *request, const char *sentence);
+
 /* 401. */
 void reply_unauthorized(struct request *request, const char *sentence);
 
@@ -122,5 +127,14 @@ void error_write(struct buf *out, const struct request *request, const char *cod
 void stream_begin(struct request *request, int status, const char *type);
 bool stream_write(struct request *request, const void *data, size_t length);
 void stream_end(struct request *request);
+
+/*
+ * Leaves HTTP: answers 101 with these headers. From then on the client's bytes come to `on_bytes`,
+ * `on_drain` as with a stream; request_pause_body() holds the client back. upgrade_end() lets what
+ * is written go and ends the connection. A client that ends its side has gone.
+ */
+void upgrade_begin(struct request *request, const char *headers);
+void upgrade_write(struct request *request, const uv_buf_t *parts, unsigned count);
+void upgrade_end(struct request *request);
 
 #endif

@@ -29,6 +29,7 @@ const struct route routes[] = {
 	{GET,    "/v1/machines/{id}/stats", "getMachineStats", stats_http_get, .no_head = true},
 	{GET,    "/v1/machines/{id}/wait", "waitForMachine", machines_http_wait, .no_head = true},
 	{POST,   "/v1/machines/{id}/exec", "execInMachine", exec_http_run, ROUTE_BODY_JSON},
+	{GET,    "/v1/machines/{id}/exec", "attachToExec", exec_ws_open, .no_head = true},
 	{POST,   "/v1/images", "importImage", images_http_import, ROUTE_BODY_STREAM},
 	{GET,    "/v1/images", "listImages", images_http_list},
 	{GET,    "/v1/images/{image}", "getImage", images_http_get},

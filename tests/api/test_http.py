@@ -44,6 +44,15 @@ def test_pipelining_keeps_the_order(api):
         assert [status for status, _ in read_answers(sock, 4)] == [408, 200, 408, 200]
 
 
+def test_pipelined_requests_are_answered_once(api):
+    """Those that wait behind an answer that takes its time too."""
+    machine = api.create()
+    slow = f"GET /v1/machines/{machine['id']}/wait?state=running&timeout=0.1 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    last = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with api.raw(slow + GET + slow + GET + slow + last) as sock:
+        assert [status for status, _ in read_answers(sock, 100)] == [408, 200, 408, 200, 408, 200]
+
+
 def test_much_pipelined_output_is_held_back(api):
     """Whoever asks without reading gets no more than a bounded amount."""
     with api.raw() as sock:

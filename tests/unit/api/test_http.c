@@ -128,7 +128,7 @@ struct seen {
 	unsigned heads;
 	char target[64], host[64];
 	enum http_method method;
-	bool keep_alive, has_body;
+	bool keep_alive, has_body, upgrade;
 	char body[256];
 	size_t body_bytes;
 };
@@ -143,6 +143,7 @@ static void see_head(void *user, const struct http_head *head)
 		snprintf(seen->host, sizeof(seen->host), "%s", head->headers[HTTP_HEADER_HOST]);
 	seen->method = head->method;
 	seen->keep_alive = head->keep_alive;
+	seen->upgrade = head->upgrade;
 	seen->has_body = head->has_body;
 }
 
@@ -239,7 +240,7 @@ static void methods_are_told_apart(void **state)
 	}
 }
 
-static void upgrades_are_not_made(void **state)
+static void upgrades_are_only_asked_for(void **state)
 {
 	struct seen seen;
 	unsigned complete;
@@ -250,6 +251,24 @@ static void upgrades_are_not_made(void **state)
 				  1000, &complete),
 			 HTTP_FEED_COMPLETE);
 	assert_false(seen.keep_alive);
+	assert_true(seen.upgrade);
+	/* Not by HTTP/1.0, not without both headers, not by another method. */
+	assert_int_equal(feed_all(&seen,
+				  "GET / HTTP/1.0\r\nHost: x\r\nConnection: upgrade\r\n"
+				  "Upgrade: websocket\r\n\r\n",
+				  1000, &complete),
+			 HTTP_FEED_COMPLETE);
+	assert_false(seen.upgrade);
+	assert_int_equal(feed_all(&seen, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+				  1000, &complete),
+			 HTTP_FEED_COMPLETE);
+	assert_false(seen.upgrade);
+	assert_int_equal(feed_all(&seen,
+				  "POST / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n"
+				  "Upgrade: websocket\r\n\r\n",
+				  1000, &complete),
+			 HTTP_FEED_COMPLETE);
+	assert_false(seen.upgrade);
 }
 
 static void what_smuggles_is_refused(void **state)
@@ -636,7 +655,7 @@ int main(void)
 		cmocka_unit_test(requests_are_read_in_any_pieces),
 		cmocka_unit_test(chunked_bodies_are_put_together),
 		cmocka_unit_test(methods_are_told_apart),
-		cmocka_unit_test(upgrades_are_not_made),
+		cmocka_unit_test(upgrades_are_only_asked_for),
 		cmocka_unit_test(what_smuggles_is_refused),
 		cmocka_unit_test(heads_have_limits),
 		cmocka_unit_test(queries_are_split_and_decoded),
