@@ -36,7 +36,8 @@ uint32_t copy_run(const struct copy_job *job);
  * Leading slashes of names are taken off, names with ".." in them are refused. Symbolic links on the
  * way are followed as long as they stay below the directory, all of them relative to it when it is the
  * root; one that leads out of it is refused. A regular file gets its name when it is whole; what had
- * the name, but for a directory, is replaced and never opened. "." itself stays as it is. A directory
+ * the name, but for a directory, is replaced and never opened. Only a file that is mounted there, as a
+ * volume may be, cannot be replaced: it is written over. "." itself stays as it is. A directory
  * that exists is merged with, through a symbolic link too.
  */
 int copy_put(int in_fd, const char *path, struct failure *failure);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -30,6 +31,7 @@
 #define INPUT_BYTES      (64 * KIB)
 #define ROOM_BYTES       (1 * MIB)
 #define DIRECTORIES_MAX  (WIRE_TAR_PATH_BYTES_MAX / 2 + 1)
+#define SEND_BYTES       (1 * MIB)
 #define DEVICE_MAJOR_MAX 0xfff
 #define DEVICE_MINOR_MAX 0xfffff
 #define RESOLVE_TRIES    16 /* while others rename directories on the way */
@@ -227,16 +229,6 @@ static const char *choose_temporary(void)
 	return temporary.name;
 }
 
-/* The end of an entry: it gets its name. */
-static int rename_temporary(void)
-{
-	if (renameat(put.parent_fd, temporary.name, put.parent_fd, put.name) < 0)
-		return fail_entry_errno("make");
-	/* Of two names of one file the old one stays. */
-	remove_temporary();
-	return 0;
-}
-
 static void end_entry(void)
 {
 	remove_temporary();
@@ -321,6 +313,52 @@ static int set_meta(int fd, const struct wire_tar_entry *entry, uint32_t mode)
 	return 0;
 }
 
+/* ---- names for what was made ---- */
+
+/*
+ * A file that is mounted there, as volumes and /etc/hosts are, keeps its place: what was made beside it
+ * becomes its contents. It takes time, and who looks meanwhile sees a part of it.
+ */
+static int overwrite_mounted(const struct wire_tar_entry *entry)
+{
+	_cleanup_fd_ int fd = openat(put.parent_fd, put.name,
+				     O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	off_t at = 0;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fail_entry_errno("write");
+	if (!S_ISREG(st.st_mode))
+		return fail_entry(WIRE_COPY_REFUSED, "something that is no file is mounted there");
+	if (ftruncate(fd, 0) < 0)
+		return fail_entry_errno("write");
+	do {
+		n = sendfile(fd, put.file_fd, &at, SEND_BYTES);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	if (n < 0)
+		return fail_entry_errno("write");
+	if (set_meta(fd, entry, entry->mode) < 0)
+		return -1;
+	set_time(fd, NULL, entry);
+	remove_temporary();
+	return 0;
+}
+
+/* The end of an entry: it gets its name. */
+static int rename_temporary(const struct wire_tar_entry *entry)
+{
+	int r = renameat(put.parent_fd, temporary.name, put.parent_fd, put.name);
+
+	if (r < 0 && errno == EBUSY && put.file_fd >= 0)
+		return overwrite_mounted(entry);
+	if (r < 0)
+		return fail_entry_errno("make");
+	/* Of two names of one file the old one stays. */
+	remove_temporary();
+	return 0;
+}
+
 /* ---- directories ---- */
 
 static void leave_directory(void)
@@ -388,7 +426,7 @@ static int put_directory(const struct wire_tar_entry *entry)
 
 static int open_file(void)
 {
-	int flags = O_WRONLY | O_CLOEXEC;
+	int flags = O_RDWR | O_CLOEXEC;
 
 	put.file_fd = openat(put.parent_fd, ".", flags | O_TMPFILE, 0600);
 	/* Not every file system can; an old kernel takes it for the opening of a directory. */
@@ -445,7 +483,7 @@ static int end_file(const struct wire_tar_entry *entry)
 	if (set_meta(put.file_fd, entry, entry->mode) < 0)
 		return -1;
 	set_time(put.file_fd, NULL, entry);
-	return name_file() < 0 ? -1 : rename_temporary();
+	return name_file() < 0 ? -1 : rename_temporary(entry);
 }
 
 static int put_symlink(const struct wire_tar_entry *entry)
@@ -457,7 +495,7 @@ static int put_symlink(const struct wire_tar_entry *entry)
 	if (own(put.parent_fd, temporary.name, entry) < 0)
 		return -1;
 	set_time(put.parent_fd, temporary.name, entry);
-	return rename_temporary();
+	return rename_temporary(entry);
 }
 
 static int put_hardlink(const struct wire_tar_entry *entry)
@@ -472,7 +510,7 @@ static int put_hardlink(const struct wire_tar_entry *entry)
 	if ((fd < 0 && errno == ENOENT) || name[0] == '\0')
 		return fail_entry(WIRE_COPY_BROKEN, "the file it is a hard link to is not there");
 	if (fd >= 0 && linkat(fd, name, put.parent_fd, choose_temporary(), 0) == 0)
-		return rename_temporary();
+		return rename_temporary(entry);
 	if (errno == ENOENT)
 		return fail_entry(WIRE_COPY_BROKEN, "the file it is a hard link to is not there");
 	return fail_entry_errno("make the hard link");
@@ -488,7 +526,7 @@ static int put_node(const struct wire_tar_entry *entry, mode_t type)
 	if (own(put.parent_fd, temporary.name, entry) < 0)
 		return -1;
 	set_time(put.parent_fd, temporary.name, entry);
-	return rename_temporary();
+	return rename_temporary(entry);
 }
 
 static int put_char(const struct wire_tar_entry *entry)

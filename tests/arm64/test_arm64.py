@@ -273,9 +273,11 @@ def test_copies_need_no_tool_of_the_image(running):
         member("srv/in/same", type=tarfile.LNKTYPE, linkname="srv/in/data"),
         member("srv/in/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
         member("srv/in/fifo", type=tarfile.FIFOTYPE),
+        member("etc/hostname", b"copied\n"),  # which vminit has mounted there
     )
     output, said, ended = running.run_session(0, 801, archive, kind=wire.PUT, path="/")
     assert (output, said, ended["code"]) == (b"", "", 0)
+    assert "copied\n" in running.execute(1, 803, [PROBE, "file", "/etc/hostname"])[0]
     output, said, ended = running.run_session(1, 802, kind=wire.GET, path="/srv/in")
     assert (said, ended["code"]) == ("", 0)
     with tarfile.open(fileobj=io.BytesIO(output)) as got:

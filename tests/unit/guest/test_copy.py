@@ -268,6 +268,22 @@ class Put(Case):
         self.addCleanup(subprocess.run, ["umount", self.target], check=True, timeout=30)
         self.put(member("f", b""), code=REFUSED)
 
+    @unittest.skipUnless(IS_ROOT, "needs root")
+    def test_a_file_that_is_mounted_keeps_its_place(self):
+        volume = self.top / "volume"
+        volume.write_text("a longer text than the new one")
+        (self.target / "conf").touch()
+        try:
+            subprocess.run(["mount", "--bind", volume, self.target / "conf"], check=True, timeout=30)
+        except subprocess.CalledProcessError:
+            self.skipTest("nothing can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", self.target / "conf"], check=True, timeout=30)
+        self.put(member("conf", b"new", mode=0o640, mtime=1000), member("other", b"x"))
+        self.assertEqual((volume.read_text(), volume.stat().st_mtime), ("new", 1000))
+        self.assertEqual(stat.S_IMODE(volume.stat().st_mode), 0o640)
+        self.assertEqual(sorted(os.listdir(self.target)), ["conf", "other"])
+        self.put(symlink("conf", "x"), code=FAILED)
+
     def test_attributes(self):
         headers = {"SCHILY.xattr.user.krun": "value", "SCHILY.xattr.trusted.overlay.opaque": "y"}
         self.put(member("f", b"", pax_headers=headers))
