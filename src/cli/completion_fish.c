@@ -107,7 +107,9 @@ static void print_operands(const struct described *described, FILE *out)
 		size_t length = strcspn(at, " .");
 
 		begin(described, "__krunctl_at", out);
-		fprintf(out, " -a '(__krunctl_%.*s)'\n", (int)length, at);
+		fputs(" -a '(__krunctl_", out);
+		fwrite(at, 1, length, out);
+		fputs(")'\n", out);
 		at += strcspn(at, " ");
 		at += *at == ' ';
 	}

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/strv.h"
 #include "endpoint.h"
+#include "screen.h"
 #include "table.h"
 
 #include "../../../src/cli/spec.c"
@@ -48,6 +49,52 @@ static void check_endpoint(const char *text)
 	endpoint_done(&endpoint);
 }
 
+/* A path has a slash or is "." or ".."; nothing else is looked up on this host. */
+static void check_volume(const char *text)
+{
+	struct machine_volumes volumes = {0};
+
+	if (spec_parse_volume(text, &volumes, NULL) == 0) {
+		const struct machine_volume *volume = &volumes.items[0];
+
+		if (volumes.count != 1 || volume->guest_path[0] != '/' ||
+		    (volume->host_path == NULL) == (volume->volume == NULL) ||
+		    (volume->volume != NULL && strpbrk(volume->volume, "/:") != NULL))
+			abort();
+	}
+	machine_volumes_done(&volumes);
+}
+
+static void check_restart(const char *text)
+{
+	struct machine_restart restart = {.max_retries = 5};
+
+	if (spec_parse_restart(text, &restart, NULL) == 0 &&
+	    (restart.policy == NULL || restart.max_retries < 0))
+		abort();
+	free(restart.policy);
+}
+
+/* What another program prints reaches the terminal as words: nothing in it can move the cursor. */
+static void check_words(const char *text, size_t size)
+{
+	_cleanup_free_ char *words = screen_words(text, size);
+	size_t columns = screen_columns(words);
+
+	for (const unsigned char *p = (const unsigned char *)words; *p != '\0'; p++) {
+		if (*p < ' ' || *p == 0x7f || (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+			abort();
+	}
+	if (screen_fit(words, columns) != strlen(words) || screen_fit(words, 0) != 0)
+		abort();
+	for (size_t i = 1; i < columns; i += columns / 8 + 1) {
+		_cleanup_free_ char *cut = mem_printf("%.*s", (int)screen_fit(words, i), words);
+
+		if (screen_columns(cut) > i)
+			abort();
+	}
+}
+
 static void check_clean(const char *text)
 {
 	_cleanup_free_ char *clean = table_clean(text);
@@ -70,6 +117,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_image_name(text);
 	check_endpoint(text);
 	check_clean(text);
+	check_volume(text);
+	check_restart(text);
+	check_words(text, strlen(text));
 	(void)!spec_parse_env(text, &env, NULL);
 	(void)!spec_parse_label(text, &labels, NULL);
 	return 0;
