@@ -166,11 +166,11 @@ static int give_part(struct client_call *call)
 {
 	char head[24], *part;
 	ssize_t n;
-	int r;
 
 	buf_clear(&call->out);
-	r = buf_reserve(&call->out, CHUNK_HEAD_BYTES + PART_BYTES + CHUNK_TAIL_BYTES, &part);
-	assert(r == 0);
+	/* It was made large enough for every request's head. */
+	if (buf_reserve(&call->out, CHUNK_HEAD_BYTES + PART_BYTES + CHUNK_TAIL_BYTES, &part) < 0)
+		return err_set(&call->err, ENOBUFS, "a part of the request does not fit");
 	n = ask_source(call, part + CHUNK_HEAD_BYTES);
 	if (n < 0)
 		return (int)n;

@@ -1,63 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* krunctl exec: what is asked for; exec_stream.c does it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/fd.h"
 #include "base/jsonw.h"
-#include "base/mem.h"
 #include "base/strv.h"
 #include "cli.h"
+#include "exec_stream.h"
 #include "spec.h"
+#include "terminal.h"
 
-/* A body has at most 1 MiB, in which every byte of standard input may need six. */
-#define BODY_BYTES_MAX    (1024 * 1024)
-#define STDIN_BYTES_MAX   (512 * 1024)
-#define ANSWER_SLACK_S    15
-#define TIMEOUT_S_DEFAULT 30
+/* The first message is what a body may be. */
+#define BODY_BYTES_MAX (1024 * 1024)
 
 struct exec {
 	const char *workdir, *user;
 	char **env;
-	bool interactive;
-	long long timeout_s;
+	bool interactive, tty;
+	long long timeout_s; /* 0: none */
 };
 
-static int read_stdin(struct buf *input, struct err *err)
+/* What cannot be sent whole is not sent changed. */
+static int check_text(char *const *texts, struct err *err)
 {
-	json_t *text;
-	int r;
+	for (; texts != NULL && *texts != NULL; texts++) {
+		json_t *text = json_string(*texts);
 
-	r = fd_read_to_end(STDIN_FILENO, input);
-	if (r == -EFBIG)
-		return err_set(err, E2BIG, "standard input is longer than %d KiB",
-			       STDIN_BYTES_MAX / 1024);
-	if (r < 0)
-		return err_set_errno(err, -r, "standard input");
-	/* What cannot be sent whole is not sent changed. */
-	text = json_stringn(input->data != NULL ? input->data : "", input->length);
-	if (text == NULL || memchr(input->data != NULL ? input->data : "", '\0', input->length))
-		r = err_set(err, EILSEQ, "standard input must be text (UTF-8)");
-	json_decref(text);
-	return r;
+		if (text == NULL)
+			return err_set(err, EILSEQ,
+				       "arguments and variables must be text (UTF-8): '%s'",
+				       *texts);
+		json_decref(text);
+	}
+	return 0;
 }
 
 static int write_body(const struct exec *exec, char **argv, struct buf *body, struct err *err)
 {
 	_cleanup_strv_ char **env = NULL;
-	_cleanup_buf_ struct buf input = {0};
+	struct terminal_size size = {0};
 	struct jsonw w;
 	int r = 0;
 
 	for (size_t i = 0; exec->env != NULL && exec->env[i] != NULL && r >= 0; i++)
 		r = spec_parse_env(exec->env[i], &env, err);
-	buf_init(&input, STDIN_BYTES_MAX);
-	if (r >= 0 && exec->interactive)
-		r = read_stdin(&input, err);
+	if (r >= 0)
+		r = check_text(argv, err);
+	if (r >= 0)
+		r = check_text(env, err);
 	if (r < 0)
 		return r;
+	if (exec->tty)
+		size = terminal_size();
 	jsonw_init(&w, body);
 	jsonw_object_begin(&w, NULL);
 	jsonw_strings(&w, "cmd", argv);
@@ -66,80 +63,57 @@ static int write_body(const struct exec *exec, char **argv, struct buf *body, st
 		jsonw_string(&w, "workdir", exec->workdir);
 	if (exec->user != NULL)
 		jsonw_string(&w, "user", exec->user);
-	if (input.length > 0)
-		jsonw_string_bytes(&w, "stdin", input.data, input.length);
-	jsonw_int(&w, "timeout_s", exec->timeout_s);
+	if (exec->timeout_s > 0)
+		jsonw_int(&w, "timeout_s", exec->timeout_s);
+	if (exec->tty) {
+		jsonw_bool(&w, "tty", true);
+		jsonw_int(&w, "rows", size.rows);
+		jsonw_int(&w, "columns", size.columns);
+	}
 	jsonw_object_end(&w);
 	if (jsonw_finish(&w) < 0)
-		return err_set(err, E2BIG, "command and input together are longer than 1 MiB");
+		return err_set(err, E2BIG, "the command is longer than 1 MiB");
 	return 0;
-}
-
-static int print_stream(json_t *answer, const char *name, int fd)
-{
-	json_t *text = json_object_get(answer, name);
-
-	if (!json_is_string(text))
-		return 0;
-	return fd_write_all(fd, json_string_value(text), json_string_length(text));
-}
-
-/* What the command wrote is written here; its exit code becomes ours. */
-static int relay(json_t *answer, const struct exec *exec, struct err *err)
-{
-	json_t *code = json_object_get(answer, "exit_code");
-	json_int_t signal = json_integer_value(json_object_get(answer, "signal"));
-
-	if (print_stream(answer, "stdout", STDOUT_FILENO) < 0)
-		return err_set(err, EIO, "standard output cannot be written");
-	(void)!print_stream(answer, "stderr", STDERR_FILENO);
-	if (json_is_true(json_object_get(answer, "truncated")))
-		cli_say("the command printed more than one answer holds: the rest is missing");
-	if (json_is_true(json_object_get(answer, "timed_out")))
-		return err_set(err, ETIME, "the command did not end within %lld s and was killed",
-			       exec->timeout_s);
-	if (signal > 0)
-		return 128 + (int)signal;
-	if (!json_is_integer(code))
-		return err_set(err, EIO, "the server did not say how the command ended");
-	return (int)(json_integer_value(code) & 0xff);
 }
 
 static int run(const struct exec *exec, char **operands, struct err *err)
 {
 	_cleanup_free_ char *path = client_path("/v1/machines/%s/exec", operands[0]);
 	_cleanup_client_ struct client *client = NULL;
-	_cleanup_json_ json_t *answer = NULL;
 	_cleanup_buf_ struct buf body = {0};
 	int r;
 
+	if (exec->tty && exec->interactive && !isatty(STDIN_FILENO))
+		return err_set(
+			err, ENOTTY,
+			"standard input is not a terminal: leave -t out ('krunctl exec -i')");
 	buf_init(&body, BODY_BYTES_MAX);
 	r = write_body(exec, operands + 1, &body, err);
 	if (r >= 0)
 		r = cli_connect(&client, err);
-	if (r >= 0)
-		r = client_json(client,
-				&(struct client_request){
-					.method = "POST",
-					.path = path,
-					.body = body.data,
-					.body_length = body.length,
-					.timeout_ms = (exec->timeout_s + ANSWER_SLACK_S) * 1000,
-				},
-				&answer, err);
-	return r < 0 ? r : relay(answer, exec, err);
+	if (r < 0)
+		return r;
+	return exec_stream_run(client,
+			       &(struct exec_stream){
+				       .path = path,
+				       .first = body.data,
+				       .interactive = exec->interactive,
+				       .tty = exec->tty,
+			       },
+			       err);
 }
 
 static int parse_and_run(struct exec *exec, char **argv, struct err *err)
 {
 	const struct opt opts[] = {
 		{'i', "interactive", OPT_TYPE_FLAG, &exec->interactive, NULL,
-		 "give it our standard input, read to its end first"},
+		 "give it our standard input"},
+		{'t', "tty", OPT_TYPE_FLAG, &exec->tty, NULL, "give it a terminal"},
 		{'e', "env", OPT_TYPE_STRV, &exec->env, "K[=V]", "set a variable"},
 		{'w', "workdir", OPT_TYPE_STRING, &exec->workdir, "DIR", "where it starts"},
 		{'u', "user", OPT_TYPE_STRING, &exec->user, "USER[:GROUP]", "who it is"},
 		{0, "timeout", OPT_TYPE_INT, &exec->timeout_s, "S",
-		 "seconds until it is killed (30)", 1, 86400},
+		 "seconds until it is killed (never)", 1, 86400},
 		CLI_SERVER_OPTS,
 		OPT_END,
 	};
@@ -167,7 +141,7 @@ static int parse_and_run(struct exec *exec, char **argv, struct err *err)
 
 int command_exec(char **argv, struct err *err)
 {
-	struct exec exec = {.timeout_s = TIMEOUT_S_DEFAULT};
+	struct exec exec = {0};
 	int r;
 
 	r = parse_and_run(&exec, argv, err);

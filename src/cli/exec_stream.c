@@ -18,8 +18,8 @@
 #include "terminal.h"
 #include "websocket.h"
 
-/* One message is taken at once, and no other before its bytes have gone. */
-#define OUTPUT_BYTES_MAX (2 * WEBSOCKET_MESSAGE_BYTES_MAX)
+/* One message is taken at once, and but for what had come with it no other before its bytes have gone. */
+#define OUTPUT_BYTES_MAX (WEBSOCKET_MESSAGE_BYTES_MAX + WEBSOCKET_AHEAD_BYTES)
 /* What a pipe takes without blocking when poll(2) says that it takes something. */
 #define PIPE_STEP_BYTES 4096
 #define INPUT_BYTES     (32 * 1024)

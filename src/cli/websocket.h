@@ -22,7 +22,7 @@
 
 struct websocket;
 
-/* A whole message; not called while the websocket is held. */
+/* A whole message. */
 typedef void websocket_message_fn(void *user, bool text, const uint8_t *data, size_t length);
 
 /* The sentences of a refused handshake are those of any call (client.h). */
@@ -38,7 +38,11 @@ bool websocket_is_ready(const struct websocket *websocket);
 /* Reads and writes what can be. 1: the peer has closed. -ECONNRESET: it is gone. -EPROTO: it errs. */
 int websocket_step(struct websocket *websocket, short revents) _must_check_;
 
-/* Gives no more messages and reads no more until it is let go on. */
+/*
+ * Reads no more until it is let go on, and gives no messages but for small ones that had come
+ * together: WEBSOCKET_AHEAD_BYTES of them.
+ */
+#define WEBSOCKET_AHEAD_BYTES 4096 /* of wslay's own buffer */
 void websocket_hold(struct websocket *websocket, bool hold);
 
 /* Queues a binary message of one channel byte and data, a text message, an unasked pong. */
