@@ -58,6 +58,11 @@
 #define EXEC_SILENCE_TIMEOUT_MS HTTP_STREAM_TIMEOUT_MS
 #define EXEC_CLOSE_TIMEOUT_MS   5000
 
+/* Files: the body that came with one read, and pipelined with it, before the client is held back. */
+#define FILES_INPUT_BYTES_MAX  (HTTP_READ_BYTES + HTTP_PENDING_BYTES_MAX)
+#define FILES_STALL_TIMEOUT_MS 120000 /* without the guest doing anything */
+#define FILES_STALL_TICK_MS    5000
+
 #define STOP_TIMEOUT_S_MAX       3600
 #define IMAGE_NAME_BYTES_MAX     255
 #define IMAGE_UPLOAD_BYTES_MAX   (64ULL * 1024 * MIB)

@@ -240,9 +240,10 @@ static void on_written(uv_write_t *write, int status)
 	if (request != NULL && request->streaming && request->on_drain != NULL &&
 	    connection_has_room(connection))
 		request->on_drain(request);
-	else if (connection->phase == PHASE_IDLE || connection->phase == PHASE_HEAD)
+	else if (connection->phase == PHASE_IDLE || connection->phase == PHASE_HEAD ||
+		 connection->phase == PHASE_BODY)
 		pump(connection);
-	if (connection->phase == PHASE_UPGRADED && !connection->pumping)
+	if (connection->phase == PHASE_UPGRADED)
 		pump(connection);
 	arm(connection);
 }
@@ -377,7 +378,7 @@ static void on_head(void *user, const struct http_head *head)
 	if (!auth_check(request, head) || !routes_find(request, head))
 		return; /* answered */
 	continue_body(connection, head);
-	if (request->route->body == ROUTE_BODY_STREAM)
+	if (route_body_streams(request->route->body))
 		request->route->handle(request);
 }
 

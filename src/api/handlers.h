@@ -30,6 +30,8 @@ void metrics_http_get(struct request *request);
 void logs_http_get(struct request *request);
 void exec_http_run(struct request *request);
 void exec_ws_open(struct request *request);
+void files_http_get(struct request *request);
+void files_http_put(struct request *request);
 
 void images_http_import(struct request *request);
 void images_http_list(struct request *request);

@@ -21,7 +21,17 @@ static int hex_value(char c)
 	return -1;
 }
 
-int percent_decode(char *text, bool plus_is_space)
+static bool has_control(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+/* Everything but NUL. */
+static int decode_bytes(char *text, bool plus_is_space)
 {
 	char *to = text;
 
@@ -39,12 +49,19 @@ int percent_decode(char *text, bool plus_is_space)
 		} else if (c == '+' && plus_is_space) {
 			c = ' ';
 		}
-		if (c < 0x20 || c == 0x7f)
+		if (c == '\0')
 			return -EINVAL;
 		*to++ = (char)c;
 	}
 	*to = '\0';
 	return 0;
+}
+
+int percent_decode(char *text, bool plus_is_space)
+{
+	int r = decode_bytes(text, plus_is_space);
+
+	return r < 0 ? r : has_control(text) ? -EINVAL : 0;
 }
 
 static int add_item(struct query *query, char *text, struct err *err)
@@ -59,7 +76,7 @@ static int add_item(struct query *query, char *text, struct err *err)
 	item = &query->items[query->count];
 	if (value != NULL)
 		*value++ = '\0';
-	if (percent_decode(text, true) < 0 || (value != NULL && percent_decode(value, true) < 0))
+	if (percent_decode(text, true) < 0 || (value != NULL && decode_bytes(value, true) < 0))
 		return err_set(err, EINVAL, "the query has a broken %%XX or a control character");
 	item->name = text;
 	item->value = value == NULL ? "" : value;
@@ -172,6 +189,7 @@ static int read_item(const struct query_field *field, const char *value, void *t
 		r = read_time(value, target);
 		break;
 	case QUERY_TEXT:
+	case QUERY_BYTES:
 		*(const char **)target = value;
 		break;
 	case QUERY_TEXTS:
@@ -212,6 +230,9 @@ int query_read(const struct query *query, const struct query_field *fields, void
 		if ((seen & bit) != 0 && field->type != QUERY_TEXTS)
 			return err_set(err, EINVAL, "query: %s stands more than once", field->name);
 		seen |= bit;
+		if (field->type != QUERY_BYTES && has_control(item->value))
+			return err_set(err, EINVAL, "query: %s has a control character",
+				       field->name);
 		r = read_item(field, item->value, (char *)target + field->offset, err);
 		if (r < 0)
 			return r;

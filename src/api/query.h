@@ -3,7 +3,7 @@
  * The target of a request: its path in decoded segments and its query by a table of fields.
  *
  * Both are split and decoded in place, so everything points into the text that was given. What
- * cannot be decoded (a broken %XX, a NUL, control characters) is refused.
+ * cannot be decoded (a broken %XX, a NUL, control characters but in QUERY_BYTES) is refused.
  */
 #ifndef API_QUERY_H
 #define API_QUERY_H
@@ -31,6 +31,7 @@ enum query_type {
 	QUERY_SECONDS, /* long long of milliseconds from seconds with up to 3 decimals, min..max s */
 	QUERY_TIME,    /* int64_t of nanoseconds, base/clock.h */
 	QUERY_TEXT,    /* const char * */
+	QUERY_BYTES,   /* the same, and any bytes may be in it */
 	QUERY_TEXTS,   /* struct query_texts: may stand more than once */
 };
 

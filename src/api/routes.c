@@ -10,6 +10,7 @@
 
 #define GET    HTTP_METHOD_GET
 #define POST   HTTP_METHOD_POST
+#define PUT    HTTP_METHOD_PUT
 #define DELETE HTTP_METHOD_DELETE
 
 /* clang-format off */
@@ -30,6 +31,8 @@ const struct route routes[] = {
 	{GET,    "/v1/machines/{id}/wait", "waitForMachine", machines_http_wait, .no_head = true},
 	{POST,   "/v1/machines/{id}/exec", "execInMachine", exec_http_run, ROUTE_BODY_JSON},
 	{GET,    "/v1/machines/{id}/exec", "attachToExec", exec_ws_open, .no_head = true},
+	{GET,    "/v1/machines/{id}/files", "getFiles", files_http_get, .no_head = true},
+	{PUT,    "/v1/machines/{id}/files", "putFiles", files_http_put, ROUTE_BODY_TAR},
 	{POST,   "/v1/images", "importImage", images_http_import, ROUTE_BODY_STREAM},
 	{GET,    "/v1/images", "listImages", images_http_list},
 	{GET,    "/v1/images/{image}", "getImage", images_http_get},
@@ -166,6 +169,7 @@ static bool media_type_is(const char *value, const char *type)
 
 static bool type_fits(enum route_body body, const char *value)
 {
+	/* The first three for a plain archive as well. */
 	static const char *const archives[] = {
 		"application/x-tar",  "application/tar",  "application/octet-stream",
 		"application/gzip",   "application/zstd", "application/x-gzip",
@@ -174,9 +178,9 @@ static bool type_fits(enum route_body body, const char *value)
 
 	if (value == NULL)
 		return true;
-	if (body != ROUTE_BODY_STREAM)
+	if (!route_body_streams(body))
 		return media_type_is(value, "application/json");
-	for (size_t i = 0; i < ARRAY_SIZE(archives); i++) {
+	for (size_t i = 0; i < (body == ROUTE_BODY_TAR ? 3 : ARRAY_SIZE(archives)); i++) {
 		if (media_type_is(value, archives[i]))
 			return true;
 	}
@@ -201,12 +205,12 @@ static bool check_body(struct request *request, const struct http_head *head)
 	if ((head->has_body || body == ROUTE_BODY_JSON) &&
 	    !type_fits(body, head->headers[HTTP_HEADER_CONTENT_TYPE])) {
 		reply_error(request, 415, "unsupported_media_type",
-			    body == ROUTE_BODY_STREAM
+			    route_body_streams(body)
 				    ? "send the archive as Content-Type: application/x-tar"
 				    : "send the body as Content-Type: application/json");
 		return false;
 	}
-	if (body != ROUTE_BODY_STREAM && head->content_length > HTTP_BODY_BYTES_MAX) {
+	if (!route_body_streams(body) && head->content_length > HTTP_BODY_BYTES_MAX) {
 		reply_error(request, 413, "body_too_large", "the body is larger than %lu bytes",
 			    HTTP_BODY_BYTES_MAX);
 		return false;

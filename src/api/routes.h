@@ -17,8 +17,14 @@ enum route_body {
 	ROUTE_BODY_NONE,          /* one is refused */
 	ROUTE_BODY_JSON,          /* read whole before the handler is called */
 	ROUTE_BODY_JSON_OPTIONAL, /* the same, may be missing */
-	ROUTE_BODY_STREAM,        /* goes to the handler as it comes */
+	ROUTE_BODY_STREAM,        /* an archive; goes to the handler as it comes */
+	ROUTE_BODY_TAR,           /* the same, not compressed */
 };
+
+static inline bool route_body_streams(enum route_body body)
+{
+	return body == ROUTE_BODY_STREAM || body == ROUTE_BODY_TAR;
+}
 
 struct route {
 	enum http_method method;

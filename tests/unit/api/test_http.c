@@ -353,12 +353,25 @@ static void queries_are_split_and_decoded(void **state)
 	query_done(&query);
 }
 
+static void a_field_may_take_any_bytes(void **state)
+{
+	static const struct query_field fields[] = {{"p", QUERY_BYTES, 0}, QUERY_FIELD_END};
+	char text[] = "p=/%01%ff%0a+%2b";
+	const char *value = NULL;
+	struct query query;
+
+	assert_int_equal(query_split(text, &query, NULL), 0);
+	assert_int_equal(query_read(&query, fields, &value, NULL), 0);
+	assert_string_equal(value, "/\x01\xff\n +");
+	query_done(&query);
+}
+
 static void queries_that_are_refused(void **state)
 {
-	static const char *const bad[] = {"a=6",  "a=-1", "a=x",   "a=",   "a=1&a=2",
-					  "z=1",  "c=no", "s=1e3", "s=-1", "s=3601",
-					  "s=1.", "s=.5", "t=x",   "a=1 ", "s=1.0x"};
-	static const char *const broken[] = {"a=%", "a=%1", "a=%zz", "%00=1", "a=%0a"};
+	static const char *const bad[] = {"a=6",  "a=-1",  "a=x",    "a=",     "a=1&a=2", "z=1",
+					  "c=no", "s=1e3", "s=-1",   "s=3601", "s=1.",    "s=.5",
+					  "t=x",  "a=1 ",  "s=1.0x", "a=1%0a"};
+	static const char *const broken[] = {"a=%", "a=%1", "a=%zz", "%00=1", "%0a=1", "a=%00"};
 	static const struct query_field fields[] = {
 		{"a", QUERY_INT, 0, 0, 5}, {"c", QUERY_BOOL, 8}, {"s", QUERY_SECONDS, 16, 0, 3600},
 		{"t", QUERY_TIME, 24},     QUERY_FIELD_END,
@@ -659,6 +672,7 @@ int main(void)
 		cmocka_unit_test(what_smuggles_is_refused),
 		cmocka_unit_test(heads_have_limits),
 		cmocka_unit_test(queries_are_split_and_decoded),
+		cmocka_unit_test(a_field_may_take_any_bytes),
 		cmocka_unit_test(queries_that_are_refused),
 		cmocka_unit_test(seconds_become_milliseconds),
 		cmocka_unit_test(paths_are_split),
