@@ -2,8 +2,8 @@
 /*
  * An archive becomes files.
  *
- * Whatever gets a name is made without one, or under one that nobody knows, beside its place, and is
- * then renamed to it: so an entry is there whole or not at all, what stood there before is never opened
+ * Whatever gets a name is made without one, or under one that nobody knows, beside its place, and then
+ * gets it: so an entry is there whole or not at all, what stood there before is never opened
  * or followed, and nothing is left of a copy that is cut off. Regular files have no name at all until
  * they are whole, where the file system can do that (O_TMPFILE): then not even SIGKILL leaves anything.
  *
@@ -459,20 +459,30 @@ static int write_file(const struct wire_tar_piece *piece)
 	return 0;
 }
 
-static int name_file(void)
+/* -1: errno. */
+static int link_file(const char *name)
 {
 	char path[64];
 
-	if (temporary.fd >= 0)
+	if (linkat(put.file_fd, "", put.parent_fd, name, AT_EMPTY_PATH) == 0)
 		return 0;
-	choose_temporary();
-	if (linkat(put.file_fd, "", put.parent_fd, temporary.name, AT_EMPTY_PATH) == 0)
-		return 0;
+	if (errno != ENOENT && errno != EPERM)
+		return -1;
 	/* It takes a privilege, or this detour. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", put.file_fd);
-	if (linkat(AT_FDCWD, path, put.parent_fd, temporary.name, AT_SYMLINK_FOLLOW) < 0)
-		return fail_entry_errno("make");
-	return 0;
+	return linkat(AT_FDCWD, path, put.parent_fd, name, AT_SYMLINK_FOLLOW);
+}
+
+static int name_file(const struct wire_tar_entry *entry)
+{
+	if (temporary.fd < 0) {
+		/* Mostly there is nothing yet. */
+		if (link_file(put.name) == 0)
+			return 0;
+		if (errno != EEXIST || link_file(choose_temporary()) < 0)
+			return fail_entry_errno("make");
+	}
+	return rename_temporary(entry);
 }
 
 static int end_file(const struct wire_tar_entry *entry)
@@ -483,7 +493,7 @@ static int end_file(const struct wire_tar_entry *entry)
 	if (set_meta(put.file_fd, entry, entry->mode) < 0)
 		return -1;
 	set_time(put.file_fd, NULL, entry);
-	return name_file() < 0 ? -1 : rename_temporary(entry);
+	return name_file(entry);
 }
 
 static int put_symlink(const struct wire_tar_entry *entry)

@@ -75,7 +75,7 @@ static void remove_content(int fd)
 			abort();
 		if (unlinkat(fd, entry->d_name, 0) == 0)
 			continue;
-		fchmodat(fd, entry->d_name, 0700, 0);
+		must(fchmodat(fd, entry->d_name, 0700, 0) == 0);
 		remove_content(openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
 		must(unlinkat(fd, entry->d_name, AT_REMOVEDIR) == 0);
 	}

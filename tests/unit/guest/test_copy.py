@@ -107,6 +107,7 @@ class Put(Case):
         self.assertEqual((d.stat().st_mtime, (d / "e").stat().st_mtime), (1000, 2000))
         self.assertEqual(stat.S_IMODE((d / "e").stat().st_mode), 0o555)
         self.assertEqual((self.target / "not/mentioned/parent").read_bytes(), b"y")
+        os.chmod(d / "e", 0o755)  # else an ordinary user cannot clean up
 
     def test_names_in_any_bytes(self):
         names = [b"\xff\xfe", b"new\nline", "grüße".encode(), b"a" * 255, b"/".join([b"d" * 200] * 8), b"c:\\x", b" "]
