@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import time
 from datetime import datetime
@@ -374,3 +375,43 @@ def test_a_removal_survives_the_server(api):
     connection.close()
     follow_until(api, machine, "deleted")
     assert not (api.state_dir / "machines" / machine["id"]).exists()
+
+
+def test_killed_at_any_moment_a_removal_is_finished(api):
+    """Its end, the removal, and what stands in the database of them: whatever was done when it was killed."""
+    chance = random.Random(7)
+    for index in range(10):
+        machine = api.run("while [ ! -e go ]; do sleep 0.002; done", workdir=str(api.directory), auto_remove=True)
+        (api.directory / "go").touch()
+        # No event tells how far it has come, which is the point.
+        time.sleep(chance.uniform(0, 0.05))
+        api.restart()
+        follow_until(api, machine, "deleted")
+        (api.directory / "go").unlink()
+        assert api.get(f"/v1/machines/{machine['id']}").status == 404
+        assert not (api.state_dir / "machines" / machine["id"]).exists()
+        assert not api.run_dir(machine).exists()
+        found = types(events(api, machine))
+        assert found[-2:] == ["stopped", "deleted"]
+        assert found.count("stopped") == found.count("deleted") == 1
+
+
+def test_killed_at_any_moment_a_restart_is_made(api):
+    """No start is lost and none is made twice: each generation starts and ends once."""
+    chance = random.Random(11)
+    machine = api.run(**counting(api, "exit 1"), restart=ALWAYS)
+    for _ in range(10):
+        # As above.
+        time.sleep(chance.uniform(0, 0.4))
+        api.restart()
+    generation = api.look(machine)["generation"]
+    follow_until(api, machine, "restarting", generation)
+    api.post(path(machine, "stop"), {"timeout_s": 0})
+    found = events(api, machine)
+    started = [event["attributes"]["generation"] for event in found if event["type"] == "machine.starting"]
+    assert started == list(range(1, started[-1] + 1))
+    ended = [
+        event["attributes"]["generation"] for event in found if event["type"] in ("machine.stopped", "machine.failed")
+    ]
+    assert sorted(set(ended)) == started
+    assert len(ended) - len(started) <= 1  # the stop called a restart off, which is told as the state it stays in
