@@ -505,11 +505,13 @@ static void call_off_restart(struct machine *machine)
 	machine->updated_at = clock_realtime_ns();
 	restart_forget(machine);
 	mem_replace(&machine->reason, machine->record.reason);
+	machine->is_deleting = machine->config.auto_remove && !machine->keep_once;
 	machine_events_add(&events, machine, machine_event_type(machine));
 	if (save(machine, &events, &err) < 0)
 		log_error("machine %s: %s", machine->id, err.text);
 	machine_events_done(&events);
 	notify(machine, MACHINE_EVENT_CHANGED);
+	restart_go_on(machine);
 }
 
 void machine_stop(struct machine *machine, int signal, int64_t timeout_ms)

@@ -177,7 +177,11 @@ int store_begin_light(struct store *store, struct err *err)
 {
 	int r = store_execute(store, "PRAGMA synchronous = NORMAL", err);
 
-	return r < 0 ? r : store_begin(store, err);
+	if (r >= 0)
+		r = store_begin(store, err);
+	if (r < 0)
+		(void)!store_execute(store, "PRAGMA synchronous = FULL", NULL);
+	return r;
 }
 
 int store_end_light(struct store *store, int r, struct err *err)

@@ -203,6 +203,14 @@ def test_a_stop_calls_a_restart_off(api):
     assert types(events(api, machine))[-2:] == ["restarting", "stopped"]
 
 
+def test_a_restart_that_is_called_off_is_followed_by_the_removal(api):
+    machine = api.run("exit 1", restart={"policy": "on-failure", "max_retries": 0}, auto_remove=True)
+    follow_until(api, machine, "restarting", 4)
+    assert api.post(path(machine, "stop"), {"timeout_s": 0}).status == 200
+    follow_until(api, machine, "deleted")
+    assert api.get(f"/v1/machines/{machine['id']}").status == 404
+
+
 def test_waiting_while_it_waits(api):
     machine = endless(api)
     assert api.get(path(machine, "wait?state=stopped&timeout=0")).status == 408
