@@ -474,6 +474,20 @@ void machine_logged(struct machine *machine)
 	notify(machine, MACHINE_EVENT_LOGGED);
 }
 
+void machine_warned(struct machine *machine, const char *sentence)
+{
+	struct machine_events events = {0};
+	struct err err = {0};
+
+	machine_events_add(&events, machine, "machine.warning");
+	events.items[0].reason = sentence;
+	if (store_event_insert(machine->server->store, events.items, &err) < 0)
+		log_error("machine %s: %s", machine->id, err.text);
+	else
+		events_wake(machine->server);
+	machine_events_done(&events);
+}
+
 void machine_settle(struct machine *machine, struct machine_record *record)
 {
 	machine->state = record->state;

@@ -142,6 +142,9 @@ void machine_unobserve(struct observer *observer);
 int machine_report(struct machine *machine, struct machine_record *record) _must_check_;
 void machine_logged(struct machine *machine);
 
+/* Something is not as it should be, and it goes on. Written as an event. */
+void machine_warned(struct machine *machine, const char *sentence);
+
 /* The end of a start: processes and sockets are gone. Takes over the record's parts. */
 void machine_settle(struct machine *machine, struct machine_record *record);
 

@@ -426,6 +426,17 @@ static int on_state(struct supervisor *supervisor, const struct wire_frame *fram
 	return 0;
 }
 
+static int on_warning(struct supervisor *supervisor, const struct wire_frame *frame)
+{
+	struct wire_sentence warning;
+
+	if (wire_unpack(&wire_sentence_message, frame->payload, frame->length, &warning) < 0 ||
+	    warning.text == NULL)
+		return -EBADMSG;
+	machine_warned(supervisor->machine, warning.text);
+	return 0;
+}
+
 static int on_stats(struct supervisor *supervisor, const struct wire_frame *frame)
 {
 	struct wire_machine_stats stats;
@@ -446,6 +457,8 @@ static int on_frame(void *user, const struct wire_frame *frame)
 	case WIRE_LOGGED:
 		machine_logged(supervisor->machine);
 		return 0;
+	case WIRE_WARNING:
+		return on_warning(supervisor, frame);
 	case WIRE_MACHINE_STATS:
 		return on_stats(supervisor, frame);
 	default:

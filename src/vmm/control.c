@@ -341,6 +341,18 @@ static void tell_logged(struct control *control, int64_t now_ms)
 	}
 }
 
+void control_warn(struct control *control, const char *sentence)
+{
+	const struct wire_sentence warning = {.text = sentence};
+
+	for (struct client *client = control->first; client != NULL; client = client->next) {
+		if (client->role == WIRE_ROLE_MANAGER && link_is_open(&client->link) &&
+		    client->link.out.length < LIMIT_PAYLOAD_BYTES)
+			(void)!link_send(&client->link, WIRE_WARNING, 0, &wire_sentence_message,
+					 &warning);
+	}
+}
+
 void control_set_state(struct control *control, const char *json, size_t length)
 {
 	if (control->logged)

@@ -60,6 +60,9 @@ void control_done(struct control *control);
 void control_set_state(struct control *control, const char *json, size_t length);
 void control_set_logged(struct control *control);
 
+/* Tells the managers that take what they are given; the others miss it. */
+void control_warn(struct control *control, const char *sentence);
+
 /* Answers all who have asked. */
 void control_set_stats(struct control *control, const struct wire_machine_stats *stats);
 

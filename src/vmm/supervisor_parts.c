@@ -116,8 +116,10 @@ static void on_warned(void *owner, const char *sentence)
 {
 	struct supervisor *s = owner;
 
-	if (s->warnings++ < WARNINGS_MAX)
-		log_warn("%s", sentence);
+	if (s->warnings++ >= WARNINGS_MAX)
+		return;
+	log_warn("%s", sentence);
+	control_warn(&s->control, sentence);
 }
 
 static void on_guest_hello(void *owner, const struct wire_hello *hello)

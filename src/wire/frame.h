@@ -34,7 +34,7 @@ enum wire_type {
 	WIRE_READY = 0x10,   /* struct wire_ready: the workload runs */
 	WIRE_OUTPUT = 0x11,  /* stream stdout or stderr; u64 guest monotonic ns, then bytes */
 	WIRE_EXITED = 0x12,  /* struct wire_exited: the workload ended, or could not be started */
-	WIRE_WARNING = 0x13, /* struct wire_sentence */
+	WIRE_WARNING = 0x13, /* struct wire_sentence; also from krun-vmm to its managers */
 	WIRE_STATS = 0x14,   /* struct wire_stats */
 
 	/*

@@ -67,3 +67,18 @@ def test_restart_and_signal(server, machine, name):
     assert server.text("exec", name, "sh", "-c", "while [ $(wc -l </log) -lt 3 ]; do sleep 0.1; done; cat /log") == (
         "start\nhup\nstart\n"
     )
+
+
+def test_a_warning_of_the_guest_is_an_event(server, name):
+    config = {"image": IMAGE, "exec_path": "/bin/sh", "workdir": "/proc/nowhere"}
+    status, answer = server.call("POST", "/v1/machines", {"name": name, "config": config, "network": {"mode": "none"}})
+    assert status == 201
+    try:
+        status, failed = server.call("POST", f"/v1/machines/{name}/start?wait=ready&timeout={READY_S}")
+        assert (status, failed["code"]) == (409, "machine_failed")
+        found = events(server, answer)
+        assert types(found) == ["created", "starting", "warning", "failed"]
+        assert found[2]["reason"].startswith("cannot make the directory /proc/nowhere: ")
+        assert found[2]["state"] == "starting"
+    finally:
+        remove(server, name)
