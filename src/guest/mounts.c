@@ -72,8 +72,10 @@ static int mount_one(const struct file_system *fs, struct failure *failure)
 
 void mounts_begin(void)
 {
+	struct failure ignored;
+
 	for (size_t i = 0; i < ARRAY_SIZE(boot_mounts); i++)
-		(void)mount_one(&boot_mounts[i], NULL);
+		(void)mount_one(&boot_mounts[i], &ignored);
 }
 
 static int mount_disk(const char *device, const char *target, unsigned long flags,

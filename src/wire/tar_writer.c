@@ -14,7 +14,7 @@ static const char type_flags[] = {
 	[WIRE_TAR_FIFO] = '6',
 };
 
-/* What is written, and how much would have been. */
+/* What is written, and how much would have been. Without bytes it only counts. */
 struct out {
 	uint8_t *bytes;
 	size_t size;
@@ -23,7 +23,8 @@ struct out {
 
 static void put(struct out *out, const void *data, size_t length)
 {
-	if (length > 0 && out->length <= out->size && length <= out->size - out->length)
+	if (out->bytes != NULL && length > 0 && out->length <= out->size &&
+	    length <= out->size - out->length)
 		memcpy(out->bytes + out->length, data, length);
 	out->length += length;
 }
