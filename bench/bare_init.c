@@ -1,14 +1,16 @@
 /*
  * The smallest useful PID 1, to compare vminit with: it dials the host, says that it is there, and then echoes, or forks
- * and executes itself as a program, for every byte asked. Static, on musl; it mounts nothing. The programs are those that
- * the product's guest is measured with, too.
+ * and executes itself as a program, for every byte asked. Static, on musl; it mounts nothing unless asked. The programs are
+ * those that the product's guest is measured with, too.
  */
 #include "bare.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -62,11 +64,26 @@ static int program_run(const char *path, int output)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/* An image below, a disk of a machine's above. The first places that are there serve as mount points. */
+static int root_enter(void)
+{
+	if (mount("dev", "/dev", "devtmpfs", 0, NULL) < 0 && errno != EBUSY)
+		return -1;
+	if (mount("/dev/vda", "/proc", "ext4", MS_RDONLY, NULL) < 0 ||
+	    mount("/dev/vdb", "/sys", "ext4", 0, NULL) < 0 ||
+	    mount("root", "/newroot", "overlay", 0,
+		  "lowerdir=/proc,upperdir=/sys/upper,workdir=/sys/work") < 0)
+		return -1;
+	return chroot("/newroot") < 0 || chdir("/") < 0 ? -1 : 0;
+}
+
 static void host_serve(int fd)
 {
 	char request = BARE_READY;
 
 	do {
+		if (request == BARE_ROOT && root_enter() != 0)
+			return;
 		if (request == BARE_EXEC && program_run("/true", -1) != 0)
 			return;
 		if (request == BARE_ECHO && program_run("/echo", host_dial()) != 0)
@@ -105,8 +122,8 @@ int main(int argc, char **argv)
 		return bytes_write(BARE_STREAM_BYTES);
 	fd = host_dial();
 	if (fd >= 0) {
-		host_serve(fd);
 		root = open("/", O_RDONLY | O_DIRECTORY);
+		host_serve(fd);
 		if (root >= 0)
 			ioctl(root, VIRTIOFS_SET_EXIT_CODE, BARE_EXIT_CODE);
 	}

@@ -2,13 +2,14 @@
  * A VMM that does nothing but the libkrun calls that krun-vmm makes for a machine with an image, a disk and a network,
  * with bare_init as its guest. What the product costs is measured against it, in the same run.
  *
- * usage: bare_vmm [-m MIB] [-d DISK]... [-n EXECS] [-p PINGS] [-e ECHOS] [-t STREAMS] [-s SECONDS] LIBKRUN LIBKRUNFW
- *	INIT DIRECTORY
+ * usage: bare_vmm [-m MIB] [-d DISK]... [-r] [-n EXECS] [-p PINGS] [-e ECHOS] [-t STREAMS] [-s SECONDS] LIBKRUN
+ *	LIBKRUNFW INIT DIRECTORY
  *
  * The parent listens on a unix socket in DIRECTORY and holds the far end of the network; the child becomes the VM. On
  * standard output, a line each: `launch_ms` (from just before fork to the guest's connection), `exec_ms`, `ping_ms`,
  * `echo_ms` (to the first byte of a program's output on a connection of its own) and `stream_ms` (to the end of such
  * output, BARE_STREAM_BYTES), each the best and the middle of N rounds after one that does not count,
+ * with -r on the root file system that the two disks make as those of the product do;
  * `idle PARENT CHILD` before -s SECONDS of holding still, `exit` (the status that the VM process left; 7 is right).
  */
 #include "bare.h"
@@ -42,6 +43,7 @@ struct options {
 	unsigned memory_mib;
 	const char *disks[DISKS_MAX];
 	size_t disk_count;
+	bool root;
 	unsigned execs;
 	unsigned pings;
 	unsigned echos;
@@ -292,6 +294,13 @@ static void rounds_measure(int fd, char request, unsigned count, const char *nam
 	rounds_print(taken_ms, count, name);
 }
 
+static void root_ask(int fd)
+{
+	if (write(fd, &(char){BARE_ROOT}, 1) != 1)
+		fail("asking the guest", errno);
+	answer_expect(fd, BARE_ROOT);
+}
+
 /* Returns the exit status of the VM process, or 128 and its signal. */
 static int machine_run(const struct options *options)
 {
@@ -319,6 +328,8 @@ static int machine_run(const struct options *options)
 	fd = accept(listener, NULL, NULL);
 	printf("launch_ms %.3f\n", now_ms() - started_ms);
 	answer_expect(fd, BARE_READY);
+	if (options->root)
+		root_ask(fd);
 	rounds_measure(fd, BARE_EXEC, options->execs, "exec");
 	rounds_measure(fd, BARE_PING, options->pings, "ping");
 	outputs_measure(fd, listener, BARE_ECHO, options->echos, "echo");
@@ -350,11 +361,13 @@ static void options_parse(int argc, char **argv, struct options *ret_options)
 {
 	int letter;
 
-	while ((letter = getopt(argc, argv, "m:d:n:p:e:t:s:")) != -1) {
+	while ((letter = getopt(argc, argv, "m:d:rn:p:e:t:s:")) != -1) {
 		if (letter == 'm')
 			ret_options->memory_mib = number_parse(optarg, 65536);
 		else if (letter == 'd' && ret_options->disk_count < DISKS_MAX)
 			ret_options->disks[ret_options->disk_count++] = optarg;
+		else if (letter == 'r')
+			ret_options->root = true;
 		else if (letter == 'n')
 			ret_options->execs = number_parse(optarg, ROUNDS_MAX);
 		else if (letter == 'p')

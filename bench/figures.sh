@@ -16,7 +16,12 @@ bare()
 {
 	rm -rf /tmp/bare
 	mkdir /tmp/bare
-	truncate -s 64M /tmp/bare/image /tmp/bare/disk
+	if [ "$1" = -r ]; then
+		ln -s "$STATE"/images/*.ext4 /tmp/bare/image
+		/usr/libexec/krun-api/krun-image disk --size-mib 64 --output /tmp/bare/disk >/tmp/bare.disk || die "disk: $(cat /tmp/bare.disk)"
+	else
+		truncate -s 64M /tmp/bare/image /tmp/bare/disk
+	fi
 	timeout 120 bare_vmm -m 256 -d /tmp/bare/image -d /tmp/bare/disk "$@" /usr/lib/libkrun.so.1 /usr/lib/libkrunfw.so.5 \
 		/usr/bin/bare_init /tmp/bare >/tmp/bare.out 2>/tmp/bare.err
 }
@@ -24,13 +29,9 @@ bare()
 figures_bare()
 {
 	for round in $(seq $((ROUNDS + 1))); do
-		bare -n 20 -p 50 -e 20 -t 3 || die "bare: $(cat /tmp/bare.out /tmp/bare.err)"
+		bare || die "bare: $(cat /tmp/bare.out /tmp/bare.err)"
 		[ "$round" = 1 ] || keep bare_launch /tmp/bare.out launch_ms
 	done
-	keep bare_exec /tmp/bare.out exec_ms
-	keep bare_ping /tmp/bare.out ping_ms
-	keep bare_echo /tmp/bare.out echo_ms
-	keep bare_stream /tmp/bare.out stream_ms
 	bare -s $((IDLE_S + 15)) &
 	child=$!
 	until_true 60 grep -q ^idle /tmp/bare.out
@@ -40,6 +41,16 @@ figures_bare()
 	keep bare_pss_kib /tmp/weight pss_kib
 	keep bare_cpu_ms /tmp/weight cpu_ms
 	wait $child
+}
+
+# The same programs on the same root file system as in the product's machines.
+figures_bare_programs()
+{
+	bare -r -n 20 -p 50 -e 20 -t 3 || die "bare: $(cat /tmp/bare.out /tmp/bare.err)"
+	keep bare_exec /tmp/bare.out exec_ms
+	keep bare_ping /tmp/bare.out ping_ms
+	keep bare_echo /tmp/bare.out echo_ms
+	keep bare_stream /tmp/bare.out stream_ms
 }
 
 figures_start()
@@ -86,6 +97,7 @@ figures_warm()
 		is "$(answer exit_code)" 0 "exec"
 		meter spawn -n 10 krunctl exec warm /true >/tmp/spawn.out 2>&1 || die "krunctl exec: $(cat /tmp/spawn.out)"
 	done
+	figures_sessions
 	keep exec /tmp/http.out http_ms
 	keep krunctl_exec /tmp/spawn.out spawn_ms
 	sleep 5
@@ -104,6 +116,7 @@ mkdir -p "$RUN"
 figures_bare
 server_start
 image_import
+figures_bare_programs
 figures_start
 figures_warm
 figures_run
