@@ -24,6 +24,7 @@
 #define EXTENTS_MAX      1024
 #define RECORDS_BYTES    (64 * KIB)
 #define ATTRIBUTES_BYTES (64 * KIB)
+#define SMALL_BYTES_MAX  4096 /* what sysfs says of all its files */
 #define OUT_BYTES        (256 * KIB)
 #define HEAD_BYTES_MAX   (RECORDS_BYTES + EXTENTS_MAX * 42 + 4 * WIRE_TAR_PATH_BYTES_MAX)
 #define SECTOR_BYTES     512
@@ -83,6 +84,21 @@ static int flush(void)
 		done += (size_t)n;
 	}
 	get.out_bytes = 0;
+	return 0;
+}
+
+static int put_data(const uint8_t *data, size_t bytes)
+{
+	while (bytes > 0) {
+		size_t n = MIN(bytes, sizeof(get.out) - get.out_bytes);
+
+		memcpy(get.out + get.out_bytes, data, n);
+		get.out_bytes += n;
+		data += n;
+		bytes -= n;
+		if (get.out_bytes == sizeof(get.out) && flush() < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -260,9 +276,10 @@ static int put_contents(int fd, uint64_t offset, uint64_t bytes)
 			continue;
 		if (n < 0)
 			return fail_entry_errno("read");
-		/* It has become shorter. */
-		if (n == 0)
+		if (n == 0) {
+			copy_warn("%.400s became shorter while it was read", get.name);
 			return put_zeros(bytes);
+		}
 		get.out_bytes += (size_t)n;
 		offset += (uint64_t)n;
 		bytes -= (uint64_t)n;
@@ -283,6 +300,32 @@ static int put_file_contents(int fd, const struct wire_tar_entry *entry)
 	return r < 0 ? -1 : put_zeros(wire_tar_padding(wire_tar_content_bytes(entry)));
 }
 
+static int put_large_file(int fd, const struct stat *st, struct wire_tar_entry *entry)
+{
+	entry->bytes = (uint64_t)st->st_size;
+	if ((uint64_t)st->st_blocks * SECTOR_BYTES < entry->bytes)
+		find_extents(fd, entry);
+	return put_head(entry) < 0 ? -1 : put_file_contents(fd, entry);
+}
+
+/* What fits is read first: files of the kernel's do not know their sizes. */
+static int put_small_file(int fd, struct wire_tar_entry *entry)
+{
+	size_t bytes = 0;
+	ssize_t n;
+
+	do {
+		n = pread(fd, get.value + bytes, sizeof(get.value) - bytes, (off_t)bytes);
+		bytes += (size_t)MAX(n, 0);
+	} while ((n > 0 && bytes < sizeof(get.value)) || (n < 0 && errno == EINTR));
+	if (n < 0)
+		return fail_entry_errno("read");
+	entry->bytes = bytes;
+	if (put_head(entry) < 0 || put_data(get.value, bytes) < 0)
+		return -1;
+	return put_zeros(wire_tar_padding(bytes));
+}
+
 static int put_open_file(int fd, const struct stat *st)
 {
 	struct wire_tar_entry entry;
@@ -290,12 +333,11 @@ static int put_open_file(int fd, const struct stat *st)
 	read_stat(st, &entry);
 	entry.type = WIRE_TAR_FILE;
 	read_attributes(fd, &entry);
-	if (!get.entry_only) {
-		entry.bytes = (uint64_t)st->st_size;
-		if ((uint64_t)st->st_blocks * SECTOR_BYTES < entry.bytes)
-			find_extents(fd, &entry);
-	}
-	return put_head(&entry) < 0 ? -1 : put_file_contents(fd, &entry);
+	if (get.entry_only)
+		return put_head(&entry);
+	if (st->st_size <= SMALL_BYTES_MAX)
+		return put_small_file(fd, &entry);
+	return put_large_file(fd, st, &entry);
 }
 
 static int put_file(int parent, const char *leaf)

@@ -341,6 +341,33 @@ class Get(Case):
         os.symlink("deep", tree / "to-deep")
         self.assertEqual(set(self.get(f"{tree}/to-deep/.")), {".", "./er", "./er/x"})
 
+    def get_while(self, change):
+        """A file of 2 MiB, which changes while nobody reads what the copier writes."""
+        path = self.top / "big"
+        path.write_bytes(b"x" * (2 << 20))
+        with subprocess.Popen([TOOL, "get", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            first = process.stdout.read(1000)
+            change(path)
+            out, said = process.communicate(timeout=DEADLINE_S)
+        self.assertEqual(process.returncode, DONE)
+        with tarfile.open(fileobj=io.BytesIO(first + out)) as tar:
+            self.assertEqual(tar.getnames(), ["big"])
+            return tar.extractfile("big").read(), said.decode()
+
+    def test_a_file_that_becomes_shorter_is_filled_up(self):
+        data, said = self.get_while(lambda path: os.truncate(path, 0))
+        self.assertEqual((len(data), data[:1000], data[-1000:]), (2 << 20, b"x" * 1000, bytes(1000)))
+        self.assertIn("big became shorter", said)
+
+    def test_a_file_that_becomes_longer_is_cut(self):
+        data, said = self.get_while(lambda path: path.write_bytes(b"x" * (3 << 20)))
+        self.assertEqual((data == b"x" * (2 << 20), said), (True, ""))
+
+    def test_files_that_do_not_know_their_size(self):
+        self.assertEqual(self.get("/proc/version")["version"][1], Path("/proc/version").read_bytes())
+        self.assertEqual(self.get("/sys/kernel/uevent_seqnum")["uevent_seqnum"][1][-1:], b"\n")
+        self.assertGreater(self.get("/proc/self/maps")["maps"][0].size, 1000)
+
     def test_the_entry_alone(self):
         tree = self.make_tree()
         self.assertEqual(self.get(tree / "file", "entry")["file"][0].size, 0)
