@@ -50,10 +50,11 @@ static void add_attribute(struct buf *text, const char *name, json_t *value)
 		(void)!buf_printf(text, "%s%s", text->length > 0 ? " " : "", name);
 		return;
 	}
-	if (shown == NULL)
-		shown = number = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-	(void)!buf_printf(text, "%s%s=%s", text->length > 0 ? " " : "", name,
-			  shown != NULL ? shown : "");
+	if (shown == NULL) {
+		number = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+		shown = number != NULL ? number : "";
+	}
+	(void)!buf_printf(text, "%s%s=%s", text->length > 0 ? " " : "", name, shown);
 }
 
 /* The reason, and what else the event knows, on the heap. */

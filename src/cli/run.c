@@ -303,12 +303,12 @@ static int start_and_stay(struct client *client, const struct run *run, struct a
 
 	progress_begin_live(run->progress, "starting %s", cli_text(created, "name"));
 	r = start(client, run, id, &machine, err);
-	if (r < 0)
+	if (r < 0) {
 		progress_fail(run->progress);
-	if (r < 0)
 		return run->remove ? r
 				   : err_prefix(err, "machine %s was created and did not start",
 						cli_text(created, "name"));
+	}
 	if (attach == NULL) {
 		show_started(run, machine);
 		print_created(machine, stdout);
@@ -362,15 +362,13 @@ static int check(const struct run *run, struct err *err)
 	return vminit_check(run->vminit, err);
 }
 
-static int run_operands(struct run *run, const struct cli_arguments *arguments, struct err *err)
+static int run_operands(const struct run *run, const struct cli_arguments *arguments,
+			struct err *err)
 {
-	_cleanup_progress_ struct progress progress;
 	_cleanup_client_ struct client *client = NULL;
 	struct machine_request request;
 	int r;
 
-	progress_init(&progress);
-	run->progress = &progress;
 	r = check(run, err);
 	if (r < 0)
 		return r;
@@ -389,7 +387,10 @@ static int run_operands(struct run *run, const struct cli_arguments *arguments, 
 	return r;
 }
 
+static struct progress progress;
+
 static struct run options = {
+	.progress = &progress,
 	.cpus = 1,
 	.memory_mib = 256,
 	.disk_mib = 4096,
@@ -475,7 +476,9 @@ int command_run(char **argv, struct err *err)
 {
 	int r;
 
+	progress_init(&progress);
 	r = parse_and_run(argv, err);
+	progress_free(&progress);
 	run_done(&options);
 	return r;
 }
