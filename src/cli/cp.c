@@ -415,6 +415,7 @@ static int copy_out(struct cp *cp, struct err *err)
 		/* Only root can give files away. */
 		.keep_owners = cp->archive && geteuid() == 0,
 	};
+	bool needs_directory;
 	int r = 0;
 
 	if (name != NULL && strcmp(name, "..") == 0)
@@ -433,14 +434,18 @@ static int copy_out(struct cp *cp, struct err *err)
 		_cleanup_free_ char *last = cp_path_trim(path);
 
 		root = cp_path_name(last);
-		/* A file does not become a directory's name: "there/" has to be there. */
-		if (cp_path_has_slash(cp->to.path))
-			options.only_directory |= access(cp->to.path, F_OK) < 0;
 	}
+	/* A file does not become a directory's name: "there/" has to be there. */
+	needs_directory = cp_path_has_slash(cp->to.path) && access(cp->to.path, F_OK) < 0;
 	options.directory = directory;
 	options.root = root;
 	options.name = target;
-	return get_tree(cp, path, &options, err);
+	options.only_directory |= needs_directory;
+	r = get_tree(cp, path, &options, err);
+	if (r == -ENOTDIR && needs_directory)
+		return err_set(err, ENOTDIR, "there is no directory '%s': make it first",
+			       cp->to.path);
+	return r;
 }
 
 /* ---- the command ---- */

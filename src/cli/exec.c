@@ -99,6 +99,7 @@ static int run(const struct exec *exec, char **operands, struct err *err)
 				       .first = body.data,
 				       .interactive = exec->interactive,
 				       .tty = exec->tty,
+				       .timeout_s = exec->timeout_s,
 			       },
 			       err);
 }

@@ -318,7 +318,8 @@ static int judge(struct run *run, struct err *err)
 			       "%s went away before the command had ended, and has hung it up",
 			       client_name(run->client));
 	if (json_is_true(json_object_get(run->verdict, "timed_out")))
-		return err_set(err, ETIME, "the command did not end in time and was killed");
+		return err_set(err, ETIME, "the command did not end within %lld s and was killed",
+			       run->stream->timeout_s);
 	if (*sentence != '\0' && !json_is_integer(code))
 		return err_set(err, EIO, "%s", sentence);
 	if (*sentence != '\0')

@@ -23,6 +23,7 @@ struct exec_stream {
 	const char *first; /* the first message */
 	bool interactive;  /* our input is the command's */
 	bool tty;
+	long long timeout_s; /* that the first message has, for the sentence */
 };
 
 /* The command's exit code, 128 + n where a signal ended it; negative where there is none. */
