@@ -345,7 +345,8 @@ class Get(Case):
         """A file of 2 MiB, which changes while nobody reads what the copier writes."""
         path = self.top / "big"
         path.write_bytes(b"x" * (2 << 20))
-        with subprocess.Popen([TOOL, "get", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "bufsize": 0}
+        with subprocess.Popen([TOOL, "get", path], **pipes) as process:
             first = process.stdout.read(1000)
             change(path)
             out, said = process.communicate(timeout=DEADLINE_S)
