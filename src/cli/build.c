@@ -317,15 +317,29 @@ static int run_build(const struct build *build, const struct builder *builder,
 	return 0;
 }
 
-static int begin_save(const struct builder *builder, const char *tag, struct build_output *output,
-		      struct err *err)
+static int begin_save(const struct build *build, const struct builder *builder, const char *tag,
+		      struct build_output *output, struct err *err)
 {
 	_cleanup_strv_ char **argv = strv_copy((char *const *)builder->save);
 
 	strv_push(&argv, tag);
 	if (builder->save_to != NULL)
 		strv_push(&argv, builder->save_to);
-	return child_pipe(argv, &output->pid, &output->fd, err);
+	/* A warning in the middle of the line would break it: it is kept for a failure. */
+	if (build->progress->is_live)
+		output->said = tmpfile();
+	return child_pipe(argv, output->said != NULL ? fileno(output->said) : STDERR_FILENO,
+			  &output->pid, &output->fd, err);
+}
+
+static void print_said(FILE *said)
+{
+	char part[4096];
+	size_t n;
+
+	rewind(said);
+	while ((n = fread(part, 1, sizeof(part), said)) > 0)
+		(void)!fd_write_all(STDERR_FILENO, part, n);
 }
 
 int build_begin(const struct build *build, struct build_output *ret_output, struct err *err)
@@ -350,9 +364,11 @@ int build_begin(const struct build *build, struct build_output *ret_output, stru
 	if (r < 0)
 		progress_fail(build->progress);
 	else
-		r = begin_save(builder, files.tag, &output, err);
+		r = begin_save(build, builder, files.tag, &output, err);
 	if (r >= 0)
 		*ret_output = output;
+	else
+		build_done(&output);
 	return r;
 }
 
@@ -365,6 +381,10 @@ int build_finish(void *user, struct err *err)
 		return 0;
 	r = child_wait(output->pid, SAVE_END_MS, &status);
 	output->pid = 0;
+	if ((r < 0 || status != 0) && output->said != NULL) {
+		progress_make_room();
+		print_said(output->said);
+	}
 	if (r < 0 || status != 0)
 		return err_set(err, EIO, "%s could not save the image it built", output->builder);
 	return 0;
@@ -375,4 +395,7 @@ void build_done(struct build_output *output)
 	output->fd = fd_close(output->fd);
 	child_kill(output->pid);
 	output->pid = 0;
+	if (output->said != NULL)
+		fclose(output->said);
+	output->said = NULL;
 }

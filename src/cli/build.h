@@ -13,6 +13,7 @@
 #define CLI_BUILD_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -29,8 +30,9 @@ struct build {
 
 struct build_output {
 	const char *builder;
-	pid_t pid; /* 0: over */
-	int fd;    /* archive, read end of a pipe; -1: closed */
+	pid_t pid;  /* 0: over */
+	int fd;     /* archive, read end of a pipe; -1: closed */
+	FILE *said; /* what the saving says while a live line stands; NULL: on standard error */
 };
 
 /* Builds, then starts the saving. */

@@ -189,14 +189,14 @@ int child_show(char *const *argv, const struct child_watch *watch, int *ret_stat
 	return 0;
 }
 
-int child_pipe(char *const *argv, pid_t *ret_pid, int *ret_fd, struct err *err)
+int child_pipe(char *const *argv, int err_fd, pid_t *ret_pid, int *ret_fd, struct err *err)
 {
 	int fds[2], r;
 
 	r = fd_pipe(fds);
 	if (r < 0)
 		return err_set_errno(err, -r, "making a pipe");
-	r = start(argv, fds[1], STDERR_FILENO, ret_pid, err);
+	r = start(argv, fds[1], err_fd, ret_pid, err);
 	fd_close(fds[1]);
 	if (r < 0)
 		fd_close(fds[0]);

@@ -35,8 +35,9 @@ struct child_watch {
 int child_show(char *const *argv, const struct child_watch *watch, int *ret_status,
 	       struct err *err) _must_check_;
 
-/* Starts it with its standard output as a pipe. */
-int child_pipe(char *const *argv, pid_t *ret_pid, int *ret_fd, struct err *err) _must_check_;
+/* Starts it with its standard output as a pipe, its standard error on `err_fd`. */
+int child_pipe(char *const *argv, int err_fd, pid_t *ret_pid, int *ret_fd,
+	       struct err *err) _must_check_;
 
 /* Waits; -ETIME after `timeout_ms`, the child is then killed and reaped too. */
 int child_wait(pid_t pid, int timeout_ms, int *ret_status) _must_check_;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,12 +18,17 @@
 #define DETAIL_BYTES_MAX 65536
 /* Nothing comes for that long from a server that was asked for what it has. */
 #define READ_IDLE_S 60
+/* How long a server that went away is looked for, and how often. */
+#define LOST_S   60
+#define RETRY_MS 300
 
 struct events {
 	const char *since;
 	const char *machine; /* NULL: of everything */
 	bool json, no_follow, follow;
-	int64_t since_ns; /* older ones are not shown */
+	int64_t since_ns;   /* older ones are not shown */
+	json_int_t last;    /* id of the last one; 0: none has come */
+	int64_t lost_at_ms; /* 0: the server answers */
 };
 
 /* ---- one event ---- */
@@ -92,8 +98,10 @@ static int print_event(json_t *event, struct err *err)
 
 static int take_event(void *user, json_t *event, struct err *err)
 {
-	const struct events *events = user;
+	struct events *events = user;
 
+	events->last = json_integer_value(json_object_get(event, "id"));
+	events->lost_at_ms = 0;
 	if (cli_time_ns(event, "time") < events->since_ns)
 		return 0;
 	if (!events->json)
@@ -106,22 +114,29 @@ static int take_event(void *user, json_t *event, struct err *err)
 /* ---- the call ---- */
 
 /* A number is an event's id; anything else is a time, which the server does not search by. */
-static int make_path(struct events *events, char **ret_path, struct err *err)
+static int read_since(struct events *events, struct err *err)
 {
-	_cleanup_buf_ struct buf path = {0};
 	const char *id = events->since;
 	int r;
 
-	if (id != NULL && (*id == '\0' || id[strspn(id, "0123456789")] != '\0')) {
-		r = cli_read_time(id, &events->since_ns, err);
-		if (r < 0)
-			return r;
-		id = "0";
-	}
+	if (id == NULL || (*id != '\0' && id[strspn(id, "0123456789")] == '\0'))
+		return 0;
+	r = cli_read_time(id, &events->since_ns, err);
+	if (r >= 0)
+		events->since = "0";
+	return r;
+}
+
+static int make_path(const struct events *events, char **ret_path, struct err *err)
+{
+	_cleanup_buf_ struct buf path = {0};
+
 	buf_init(&path, PATH_BYTES_MAX);
 	(void)!buf_printf(&path, "/v1/events?follow=%s", events->no_follow ? "false" : "true");
-	if (id != NULL)
-		(void)!buf_printf(&path, "&since=%s", id);
+	if (events->last > 0)
+		(void)!buf_printf(&path, "&since=%lld", (long long)events->last);
+	else if (events->since != NULL)
+		(void)!buf_printf(&path, "&since=%s", events->since);
 	if (events->machine != NULL) {
 		_cleanup_free_ char *part = client_path("&machine=%s", events->machine);
 
@@ -132,17 +147,14 @@ static int make_path(struct events *events, char **ret_path, struct err *err)
 	return 0;
 }
 
-static int print_events(struct events *events, struct err *err)
+static int print_some(struct client *client, struct events *events, struct err *err)
 {
-	_cleanup_client_ struct client *client = NULL;
 	_cleanup_free_ char *path = NULL;
 	_cleanup_lines_ struct lines lines;
 	int r;
 
 	lines_init(&lines, take_event, events);
 	r = make_path(events, &path, err);
-	if (r >= 0)
-		r = cli_connect(&client, err);
 	if (r < 0)
 		return r;
 	r = client_do(client,
@@ -157,6 +169,41 @@ static int print_events(struct events *events, struct err *err)
 		      },
 		      NULL, err);
 	return lines_outcome(&lines, r, err);
+}
+
+/* A server that is started anew knows where we were: nothing is lost. */
+static bool may_come_back(struct events *events, int r, const struct err *err)
+{
+	int64_t now = clock_monotonic_ms();
+
+	if (events->no_follow || (r != 0 && r != -ECONNREFUSED && r != -ECONNRESET))
+		return false;
+	/* One that never answered is not away: it is not there. */
+	if (events->last == 0 && r == -ECONNREFUSED)
+		return false;
+	if (events->lost_at_ms == 0) {
+		events->lost_at_ms = now;
+		cli_say("%s; looking for it for %d s", r == 0 ? "the server ended" : err->text,
+			LOST_S);
+	}
+	poll(NULL, 0, RETRY_MS);
+	return now - events->lost_at_ms < LOST_S * 1000LL;
+}
+
+static int print_events(struct events *events, struct err *err)
+{
+	_cleanup_client_ struct client *client = NULL;
+	int r;
+
+	r = read_since(events, err);
+	if (r >= 0)
+		r = cli_connect(&client, err);
+	if (r < 0)
+		return r;
+	do {
+		r = print_some(client, events, err);
+	} while (may_come_back(events, r, err));
+	return r;
 }
 
 int command_events(char **argv, struct err *err)

@@ -144,6 +144,23 @@ def test_events_follow(cli, api):
         process.communicate(timeout=PATIENCE_S)
 
 
+def test_events_outlive_the_server(cli, api):
+    """A server that is started anew is found again, and what happened meanwhile is told."""
+    process = cli.start("events", "--since", "0", "--json")
+    try:
+        api.create(name="before")
+        assert json.loads(process.stdout.readline())["name"] == "before"
+        api.restart()
+        api.create(name="after")
+        assert json.loads(process.stdout.readline())["name"] == "after"
+        assert b"looking for it" in process.stderr.readline()
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+    # One that was never there is not waited for.
+    assert "no krun-api answers" in cli.error("--api", "unix:///no/such.sock", "events")
+
+
 # ---- stats ----
 
 
@@ -321,6 +338,23 @@ def test_failed_build_on_a_terminal_shows_all_output(cli, builder):
         assert screen[0].startswith("\u2717 building web:latest with podman")
         assert screen[1:2001] == [f"line {number}" for number in range(1, 2001)]
         assert screen[2001].startswith("krun-run: the build of ")
+
+
+def test_warnings_of_saving_do_not_break_the_line(cli, builder, tmp_path):
+    arguments = builder("echo STEP 1")
+    program = tmp_path / "bin" / "podman"
+    text = program.read_text()
+    program.write_text(text.replace("save) ", "save) echo a warning >&2; "))
+    with cli.terminal(*arguments, program=KRUN_RUN) as terminal:
+        assert terminal.end() == 0
+        assert "a warning" not in terminal.text
+    cli.run("rm", "built")
+    # Of a saving that fails they are the reason.
+    program.write_text(text.replace("save) ", "save) echo a warning >&2; exit 1; "))
+    with cli.terminal(*arguments, program=KRUN_RUN) as terminal:
+        assert terminal.end() == 125
+        assert "a warning" in terminal.screen()
+        assert any("could not save the image" in line for line in terminal.screen())
 
 
 def test_verbose_build_on_a_terminal(cli, builder):
