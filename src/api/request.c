@@ -350,6 +350,7 @@ void upgrade_begin(struct request *request, const char *headers)
 			      "X-Request-Id: %s\r\n\r\n",
 			      headers, request->id);
 
+	metrics_answered(&request->server->metrics, request, 101);
 	request->streaming = true;
 	request->keep_alive = false;
 	if (request->connection == NULL)
