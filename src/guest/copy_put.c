@@ -433,6 +433,9 @@ static int open_file(void)
 	if (put.file_fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL))
 		put.file_fd = openat(put.parent_fd, choose_temporary(),
 				     flags | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+	/* /proc says so. */
+	if (put.file_fd < 0 && errno == ENOENT)
+		return fail_entry(WIRE_COPY_REFUSED, "its directory takes no files");
 	return put.file_fd < 0 ? fail_entry_errno("make") : 0;
 }
 

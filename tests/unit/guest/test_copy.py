@@ -226,6 +226,10 @@ class Put(Case):
         self.put(member("x"), to=self.target / "fifo", code=NOT_DIRECTORY)
         self.put(member("x"), to="relative", code=NOT_FOUND)
 
+    def test_the_kernels_file_systems_take_no_files(self):
+        self.put(member("x"), to="/proc", code=REFUSED)
+        self.put(member("x"), to="/sys", code=REFUSED)
+
     def test_an_empty_archive_is_nothing(self):
         self.put()
         self.assertEqual(os.listdir(self.target), [])
