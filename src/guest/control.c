@@ -24,8 +24,6 @@
 #define FLUSH_TIMEOUT_NS     (5 * NS_PER_S)
 #define ORPHAN_TIMEOUT_MS    10000           /* for the workload when the host is gone */
 #define DELIVERY_INTERVAL_NS (1 * NS_PER_MS) /* between looks whether EXITED has left */
-#define STATS_FIRST_NS       (1 * NS_PER_S)  /* after READY, which does not wait for it */
-#define STATS_INTERVAL_NS    (60 * NS_PER_S) /* seldom: an idle machine stays idle */
 
 enum phase {
 	PHASE_CONFIGURING,
@@ -40,7 +38,6 @@ enum phase {
 static struct {
 	enum phase phase;
 	uint64_t deadline_ns;
-	uint64_t stats_at_ns;
 	bool host_greeted;
 	bool children_gone;
 	bool draining;     /* KILLING, and no process is left */
@@ -315,7 +312,6 @@ static void send_ready(void)
 	};
 
 	channel_send(&control.channel, WIRE_READY, 0, &wire_ready_message, &ready);
-	control.stats_at_ns = clock_now_ns() + STATS_FIRST_NS;
 }
 
 static void watch_workload(void)
@@ -379,14 +375,6 @@ static void watch_deadline(void)
 		begin_killing();
 }
 
-static void send_stats_in_time(void)
-{
-	if (control.phase != PHASE_RUNNING || clock_now_ns() < control.stats_at_ns)
-		return;
-	control.stats_at_ns = clock_now_ns() + STATS_INTERVAL_NS;
-	send_stats();
-}
-
 /*
  * A virtio-serial port takes what is written and says nothing of when, or whether, QEMU has sent it on: a
  * reboot would lose it.
@@ -408,7 +396,6 @@ static void advance(void)
 		watch_workload();
 	if (control.phase < PHASE_KILLING)
 		watch_deadline();
-	send_stats_in_time();
 	if (control.phase == PHASE_KILLING) {
 		reap();
 		watch_killing();
@@ -431,8 +418,6 @@ static void wait_for_events(void)
 	workload_watch(loop);
 	session_watch(loop);
 	loop_wake_at(loop, control.deadline_ns);
-	if (control.phase == PHASE_RUNNING)
-		loop_wake_at(loop, control.stats_at_ns);
 	if (control.phase == PHASE_FLUSHING)
 		loop_wake_at(loop, clock_now_ns() + DELIVERY_INTERVAL_NS);
 	loop_wait(loop);
