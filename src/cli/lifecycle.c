@@ -55,6 +55,17 @@ static int check_signal(const char *signal, struct err *err)
 
 /* ---- start, restart ---- */
 
+/* The name, or what a person saw done. */
+static int finish(struct progress *progress, const char *done, const char *name, const char *ports,
+		  struct err *err)
+{
+	bool is_seen = progress->is_live && isatty(STDOUT_FILENO);
+
+	progress_done(progress, "%s %s%s%s", done, name, ports != NULL ? ", " : "",
+		      ports != NULL ? ports : "");
+	return is_seen ? 0 : print_name(name, err);
+}
+
 /* `verb` is in the path; the request lacks it and the wait for readiness. */
 static int make_run(struct client *client, struct lifecycle *lifecycle, const char *name,
 		    const char *verb, struct client_request *request, struct err *err)
@@ -65,7 +76,7 @@ static int make_run(struct client *client, struct lifecycle *lifecycle, const ch
 		lifecycle->ready_s > 0 ? client_path("/v1/machines/%s/%s?wait=ready&timeout=%s",
 						     name, verb, seconds)
 				       : client_path("/v1/machines/%s/%s", name, verb);
-	_cleanup_free_ char *ports = NULL;
+	_cleanup_free_ char *ports = NULL, *done = NULL;
 	_cleanup_json_ json_t *machine = NULL;
 	int r;
 
@@ -79,9 +90,8 @@ static int make_run(struct client *client, struct lifecycle *lifecycle, const ch
 		return r;
 	}
 	ports = machines_ports_text(machine);
-	progress_done(progress, "%sed %s%s%s", verb, name, ports != NULL ? ", " : "",
-		      ports != NULL ? ports : "");
-	return progress->is_live && isatty(STDOUT_FILENO) ? 0 : print_name(name, err);
+	done = mem_printf("%sed", verb);
+	return finish(progress, done, name, ports, err);
 }
 
 static int start_one(struct client *client, const char *name, void *user, struct err *err)
@@ -148,13 +158,18 @@ int command_restart(char **argv, struct err *err)
 
 static int stop_one(struct client *client, const char *name, void *user, struct err *err)
 {
-	const struct lifecycle *lifecycle = user;
+	struct lifecycle *lifecycle = user;
 	int r;
 
+	progress_begin_live(&lifecycle->progress, "stopping %s", name);
 	r = check_signal(lifecycle->stop.signal, err);
 	if (r >= 0)
-		r = machines_stop(client, name, &lifecycle->stop, err);
-	return r < 0 ? r : print_name(name, err);
+		r = machines_stop(client, name, &lifecycle->stop, &lifecycle->progress, err);
+	if (r < 0) {
+		progress_fail(&lifecycle->progress);
+		return r;
+	}
+	return finish(&lifecycle->progress, "stopped", name, NULL, err);
 }
 
 int command_stop(char **argv, struct err *err)
@@ -213,7 +228,7 @@ static int kill_one(struct client *client, const char *name, void *user, struct 
 	if (r < 0)
 		return r;
 	if (wire_signal_parse(lifecycle->stop.signal) == WIRE_SIGKILL)
-		r = machines_stop(client, name, &lifecycle->stop, err);
+		r = machines_stop(client, name, &lifecycle->stop, &lifecycle->progress, err);
 	else
 		r = send_signal(client, name, lifecycle->stop.signal, err);
 	return r < 0 ? r : print_name(name, err);

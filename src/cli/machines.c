@@ -113,7 +113,7 @@ int machines_stop_timeout(struct client *client, const char *name, const struct 
 }
 
 int machines_stop(struct client *client, const char *name, const struct machines_stop *stop,
-		  struct err *err)
+		  struct progress *progress, struct err *err)
 {
 	_cleanup_free_ char *path = client_path("/v1/machines/%s/stop", name);
 	_cleanup_free_ char *body = machines_stop_body(stop);
@@ -126,7 +126,7 @@ int machines_stop(struct client *client, const char *name, const struct machines
 	int r;
 
 	r = machines_stop_timeout(client, name, stop, &request.timeout_ms, err);
-	return r < 0 ? r : client_do(client, &request, NULL, err);
+	return r < 0 ? r : progress_do(progress, client, &request, NULL, err);
 }
 
 int machines_remove(struct client *client, const char *name, bool force, struct err *err)

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "client.h"
+#include "progress.h"
 
 /* Appends every machine, page by page. `state` and `labels` (strv) may be NULL. */
 int machines_list(struct client *client, const char *state, char *const *labels, json_t *machines,
@@ -32,8 +33,9 @@ char *machines_stop_body(const struct machines_stop *stop) _must_check_;
  */
 int machines_stop_timeout(struct client *client, const char *name, const struct machines_stop *stop,
 			  int64_t *ret_timeout_ms, struct err *err) _must_check_;
+/* Ticks `progress`, which may have no step. */
 int machines_stop(struct client *client, const char *name, const struct machines_stop *stop,
-		  struct err *err) _must_check_;
+		  struct progress *progress, struct err *err) _must_check_;
 
 int machines_remove(struct client *client, const char *name, bool force,
 		    struct err *err) _must_check_;

@@ -116,7 +116,7 @@ int command_ps(char **argv, struct err *err)
 		{'q', "quiet", OPT_TYPE_FLAG, &ps.quiet, NULL, "only the ids"},
 		{0, "json", OPT_TYPE_FLAG, &ps.json, NULL, "as JSON"},
 		{0, "state", OPT_TYPE_STRING, &ps.state, "STATE", "only those in this state"},
-		{'l', "label", OPT_TYPE_STRV, &ps.labels, "K=V", "only those with this label"},
+		{'l', "label", OPT_TYPE_STRV, &ps.labels, "K[=V]", "only those with this label"},
 		CLI_SERVER_OPTS,
 		OPT_END,
 	};

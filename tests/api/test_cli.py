@@ -82,6 +82,18 @@ def test_restart_on_a_terminal_is_a_summary(cli, api):
         assert re.fullmatch(r"\u2713 restarted web  \d+\.\d s\n?", "\n".join(terminal.screen()))
 
 
+def test_stop_on_a_terminal_shows_that_it_waits(cli, api):
+    api.run_trap("'sleep 0.3; exit 0' TERM", name="web")
+    with cli.terminal("stop", "web") as terminal:
+        assert terminal.end() == 0
+        assert any("stopping web" in line for line in terminal.drawings())
+        assert re.fullmatch(r"\u2713 stopped web  \d+\.\d s\n?", "\n".join(terminal.screen()))
+    # A program that reads the names gets them, whoever sees the line.
+    with cli.terminal("-c", f"{KRUNCTL} start web | cat", program="sh") as terminal:
+        assert terminal.end() == 0
+        assert terminal.screen()[0].startswith("\u2713 started web") and terminal.screen()[1] == "web"
+
+
 def test_signal_reaches_the_workload(cli, api):
     machine = api.run_trap("'echo got; exit 3' HUP")
     assert cli.text("signal", machine["id"], "HUP") == ""
