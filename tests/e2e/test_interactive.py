@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import pty
 import select
@@ -164,10 +163,8 @@ def test_interrupts_reach_the_guest(shell):
     one.type(b"\x1a")
     one.read_until("Stopped")
     one.read_until(PROMPT)
-    one.type("kill -9 %1; wait %1; echo no''ne left\r")
-    one.read_until("none left")
-    one.read_until(PROMPT)
-    one.type("exit 3\r")
+    # Not exit: a shell does not leave stopped jobs behind.
+    one.type("kill -9 %1; exec sh -c 'exit 3'\r")
     assert one.wait() == 3
 
 
@@ -241,6 +238,10 @@ def start(server, *arguments, **popen):
     )
 
 
+def peak_kib(pid):
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0])
+
+
 def test_input_and_output_flow(server, box):
     process = start(server, "-i", box, "cat")
     for line in (b"one\n", b"two\0\xff\n"):
@@ -269,32 +270,25 @@ def test_where_who_and_with_what(server, box):
     assert done.stdout == b"/tmp\n1234\n567\nb c\nmine\n"
 
 
-def test_a_hundred_megabytes_grow_nobody(server, box):
-    """Through a reader that stops for a while, so that back-pressure is what holds them."""
-    size, digest, seen = 100 * 1024 * 1024, hashlib.sha256(), 0
-    process = start(server, box, "sh", "-c", f"head -c {size} /dev/zero | tr '\\0' x")
-    supervisor = server.pids(box)["supervisor"]
-
-    def peak_kib(pid):
-        return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0])
-
-    before = {pid: peak_kib(pid) for pid in (supervisor, server.process.pid)}
+def test_much_output_grows_nobody(server, box):
+    """A hundred megabytes are in tests/api; an emulated guest takes a minute for them."""
+    size, seen = 12 * 1024 * 1024, 0
+    process = start(server, box, "sh", "-c", f"head -c {size} /dev/zero")
+    peaks = {pid: peak_kib(pid) for pid in (server.pids(box)["supervisor"], server.process.pid)}
     while data := process.stdout.read(1024 * 1024):
+        assert data.count(0) == len(data)
         seen += len(data)
-        digest.update(data)
         if seen == 1024 * 1024:
             # Whoever does not hold back has its memory filled meanwhile.
-            until(lambda: server.text("exec", box, "true") == "", what="another session answers")
-        if seen >= size:
+            assert server.text("exec", box, "true") == ""
+        # While there is more to come: one that has ended has no memory.
+        if seen == size - 1024 * 1024:
             assert peak_kib(process.pid) < 32 * 1024
-            for pid, kib in before.items():
-                assert peak_kib(pid) < kib + 8 * 1024
+            for pid, kib in peaks.items():
+                assert peak_kib(pid) < kib + 4 * 1024
     assert process.wait(COMMAND_S) == 0
     process.stdin.close()
-    expected = hashlib.sha256()
-    for _ in range(100):
-        expected.update(b"x" * (1024 * 1024))
-    assert seen == size and digest.digest() == expected.digest()
+    assert seen == size
 
 
 def test_megabytes_both_ways_at_once(server, box):
@@ -366,7 +360,7 @@ def test_what_cannot_be_run(server, box):
         (("-w", "/no/where", box, "pwd"), 125, "/no/where"),
         (("-it", box, "sh"), 125, "standard input is not a terminal"),
         (("no-such-machine", "true"), 125, "there is no machine 'no-such-machine'"),
-        (("--timeout", "1", box, "sleep", "100"), 125, "did not end in time"),
+        (("--timeout", "1", box, "sleep", "100"), 125, "did not end within 1 s"),
     ]
     for arguments, code, sentence in cases:
         done = server.krunctl("exec", *arguments, check=False)
