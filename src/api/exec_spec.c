@@ -88,14 +88,14 @@ static void lay_over(char ***env, char *const *over)
 }
 
 static void fill_process(struct wire_process *process, const struct exec_spec *spec,
-			 const struct merged *merged)
+			 const struct merged *merged, char *const *env)
 {
 	size_t count;
 
 	for (count = 0; spec->cmd[count] != NULL; count++)
 		process->argv[count] = spec->cmd[count];
-	for (count = 0; merged->env != NULL && merged->env[count] != NULL; count++)
-		process->env[count] = merged->env[count];
+	for (count = 0; env != NULL && env[count] != NULL && count < LIMIT_ENV; count++)
+		process->env[count] = env[count];
 	process->workdir = spec->workdir != NULL ? spec->workdir : merged->workdir;
 	process->user = spec->user != NULL ? spec->user : merged->user;
 	process->tty = spec->tty;
@@ -115,28 +115,25 @@ int exec_spec_start(const struct exec_spec *spec, struct machine *machine,
 		    struct err *err)
 {
 	_cleanup_free_ struct wire_open *open = NULL;
-	struct merged merged = {0};
+	_cleanup_strv_ char **env = NULL;
+	const struct merged *merged;
 	int r = session_check(machine, err);
 
+	if (r >= 0)
+		r = launch_merged(machine, &merged, err);
 	if (r < 0)
 		return r;
-	r = launch_merge(machine, &merged, err);
-	if (r >= 0) {
-		lay_over(&merged.env, spec->env);
-		name_terminal(spec, &merged.env);
-		r = merge_check_size(spec->cmd, merged.env,
-				     spec->workdir != NULL ? spec->workdir : merged.workdir,
-				     spec->user != NULL ? spec->user : merged.user, err);
-	}
-	if (r >= 0) {
-		open = mem_new(struct wire_open);
-		open->kind = WIRE_KIND_EXEC;
-		open->input_ended = spec->has_no_input;
-		fill_process(&open->process, spec, &merged);
+	env = strv_copy(merged->env);
+	lay_over(&env, spec->env);
+	name_terminal(spec, &env);
+	open = mem_new(struct wire_open);
+	open->kind = WIRE_KIND_EXEC;
+	open->input_ended = spec->has_no_input;
+	fill_process(&open->process, spec, merged, env);
+	r = merge_check_size(spec->cmd, env, open->process.workdir, open->process.user, err);
+	if (r >= 0)
 		r = session_new(machine, open, calls, user, ret_session, err);
-	}
 	if (r >= 0 && spec->timeout_s > 0)
 		session_limit_time(*ret_session, spec->timeout_s);
-	merged_done(&merged);
 	return r;
 }

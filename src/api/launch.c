@@ -108,6 +108,32 @@ int launch_merge(const struct machine *machine, struct merged *ret_merged, struc
 	return r;
 }
 
+int launch_merged(struct machine *machine, const struct merged **ret_merged, struct err *err)
+{
+	struct merged *merged;
+	int r;
+
+	if (machine->merged == NULL) {
+		merged = mem_new(struct merged);
+		r = launch_merge(machine, merged, err);
+		if (r < 0) {
+			free(merged);
+			return r;
+		}
+		machine->merged = merged;
+	}
+	*ret_merged = machine->merged;
+	return 0;
+}
+
+void launch_forget(struct machine *machine)
+{
+	if (machine->merged == NULL)
+		return;
+	merged_done(machine->merged);
+	free(take_ptr(machine->merged));
+}
+
 static int fill_root(const struct machine *machine, struct vmm_config *config, struct err *err)
 {
 	if (machine->image_digest == NULL) {

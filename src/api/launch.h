@@ -19,6 +19,11 @@ int launch_check_host(const struct machine_config *config, struct err *err) _mus
 int launch_merge(const struct machine *machine, struct merged *ret_merged,
 		 struct err *err) _must_check_;
 
+/* The same, kept until launch_forget(): neither an image nor a machine's configuration changes. */
+int launch_merged(struct machine *machine, const struct merged **ret_merged,
+		  struct err *err) _must_check_;
+void launch_forget(struct machine *machine);
+
 /* `ret_config` is initialised by the callee on success. -EDOM. */
 int launch_config(const struct machine *machine, struct vmm_config *ret_config,
 		  struct err *err) _must_check_;

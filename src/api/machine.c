@@ -140,6 +140,7 @@ void machine_free(struct machine *machine)
 	free(machine->image_digest);
 	free(machine->reason);
 	machine_record_done(&machine->record);
+	launch_forget(machine);
 	free(machine);
 }
 

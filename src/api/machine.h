@@ -31,6 +31,7 @@
 #include "stats.h"
 
 struct machine;
+struct merged;
 struct server;
 struct store_answer;
 struct store_machine;
@@ -77,6 +78,8 @@ struct machine {
 	struct chore *chore;
 
 	struct stats stats;
+
+	struct merged *merged; /* launch_merged(); NULL: not asked for yet */
 
 	bool is_creating; /* its disk is being made: nobody can find it yet */
 	bool is_deleting;
