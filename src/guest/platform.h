@@ -33,7 +33,7 @@ int platform_set_up(const struct wire_config *config, struct set_up_times *ret_t
 
 /*
  * A new connection for a session, non-blocking; *ret_connecting: it is not there yet. `port` is the
- * virtio-serial port where the transport has them. -errno.
+ * virtio-serial port where the transport has them. -errno; -EAGAIN: again in a moment.
  */
 int platform_session_dial(uint32_t port, bool *ret_connecting);
 

@@ -15,7 +15,9 @@
 #define HANGUP_GRACE_NS   (5 * NS_PER_S)  /* between SIGHUP and SIGKILL */
 #define END_TIMEOUT_NS    (10 * NS_PER_S) /* for the host's END after our EXIT */
 #define TERMINAL_DRAIN_NS (1 * NS_PER_S)
-#define PORT_TIMEOUT_NS   (1 * NS_PER_S) /* for an END that OPEN has overtaken */
+#define PORT_TIMEOUT_NS   (1 * NS_PER_S)  /* for an END that OPEN has overtaken */
+#define AWAIT_TIMEOUT_NS  (10 * NS_PER_S) /* for a port that OPEN has overtaken */
+#define AWAIT_INTERVAL_NS (5 * NS_PER_MS) /* not everything that is awaited is announced */
 #define HOLD_NS           (20 * NS_PER_MS)
 #define OUTPUTS           2
 
@@ -23,6 +25,7 @@
 
 enum session_state {
 	SESSION_FREE,
+	SESSION_AWAITING,
 	SESSION_STARTING,
 	SESSION_RUNNING,
 	SESSION_DRAINING,
@@ -41,6 +44,8 @@ struct session {
 	uint64_t kill_at_ns;
 	uint64_t drain_until_ns;
 	uint64_t end_until_ns;
+	uint64_t look_at_ns, await_until_ns; /* AWAITING */
+	size_t opening_bytes;                /* AWAITING: OPEN lies in stdin_ring */
 	struct process process;
 	struct credit stdin_credit;
 	struct credit output_credit[OUTPUTS];
@@ -473,6 +478,8 @@ static void watch_deadlines(struct session *s, struct loop *loop)
 		loop_wake_at(loop, s->drain_until_ns);
 	if (s->state == SESSION_ENDING)
 		loop_wake_at(loop, s->end_until_ns);
+	if (s->state == SESSION_AWAITING)
+		loop_wake_at(loop, s->look_at_ns);
 }
 
 static void watch_channel(struct session *s, struct loop *loop)
@@ -518,6 +525,8 @@ static void drain_timed_out(struct session *s)
 	exit_when_drained(s);
 }
 
+static void look_for_port(struct session *s);
+
 void session_advance(void)
 {
 	uint64_t now = clock_now_ns();
@@ -526,6 +535,11 @@ void session_advance(void)
 	{
 		if (s->state == SESSION_FREE)
 			continue;
+		if (s->state == SESSION_AWAITING) {
+			if (now >= s->look_at_ns)
+				look_for_port(s);
+			continue;
+		}
 		/* Sending may have found that the host is gone. */
 		if (s->channel.ended)
 			take_frames(s);
@@ -629,6 +643,49 @@ static void begin(struct session *s, const struct wire_open *open)
 		grant_stdin(s);
 }
 
+/* OPEN is kept where there is no standard input yet. */
+static int await_port(struct session *s, const struct wire_open *open)
+{
+	long length = wire_pack(WIRE_OPEN, 0, &wire_open_message, open, s->stdin_ring.bytes,
+				sizeof(s->stdin_ring.bytes));
+
+	if (length < 0)
+		return (int)length;
+	s->state = SESSION_AWAITING;
+	s->opening_bytes = (size_t)length - WIRE_HEAD_BYTES;
+	s->await_until_ns = clock_now_ns() + AWAIT_TIMEOUT_NS;
+	s->look_at_ns = clock_now_ns() + AWAIT_INTERVAL_NS;
+	return 0;
+}
+
+static void begin_dialled(struct session *s, const struct wire_open *open, int r)
+{
+	if (r < 0) {
+		control_warn("session %u cannot reach the host: %s", open->session, strerror(-r));
+		session_free(s);
+		return;
+	}
+	begin(s, open);
+	take_frames(s);
+}
+
+static void look_for_port(struct session *s)
+{
+	static struct wire_open open;
+	int r;
+
+	r = wire_unpack(&wire_open_message, s->stdin_ring.bytes + WIRE_HEAD_BYTES, s->opening_bytes,
+			&open);
+	if (r == 0)
+		r = dial(s, open.port);
+	if (r == -EAGAIN && clock_now_ns() < s->await_until_ns) {
+		s->look_at_ns = clock_now_ns() + AWAIT_INTERVAL_NS;
+		return;
+	}
+	s->state = SESSION_FREE;
+	begin_dialled(s, &open, r);
+}
+
 void session_open(const struct wire_open *open)
 {
 	struct session *s = find_slot(open);
@@ -640,12 +697,8 @@ void session_open(const struct wire_open *open)
 		return;
 	}
 	r = dial(s, open->port);
-	if (r < 0) {
-		control_warn("session %u cannot reach the host: %s", open->session, strerror(-r));
-		return;
-	}
-	begin(s, open);
-	take_frames(s);
+	if (r != -EAGAIN || await_port(s, open) < 0)
+		begin_dialled(s, open, r);
 }
 
 static void process_ended(struct session *s)
@@ -675,6 +728,10 @@ bool session_flush_all(void)
 	{
 		if (s->state == SESSION_FREE)
 			continue;
+		if (s->state == SESSION_AWAITING) {
+			session_free(s);
+			continue;
+		}
 		channel_flush(&s->channel);
 		if (s->state != SESSION_ENDING || !channel_is_flushed(&s->channel))
 			return false;

@@ -2,6 +2,7 @@
 /*
  * Sessions: processes beside the workload (an exec, a copy), each with a connection of its own.
  *
+ *	AWAITING	OPEN came for a port that the kernel has not found yet: it is looked for, for a while
  *	STARTING	OPEN came: dialled, said HELLO, forked
  *	RUNNING		the exec worked: data both ways, within credit
  *	DRAINING	the process ended: what it has printed is sent, then EXIT

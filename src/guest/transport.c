@@ -16,7 +16,6 @@
 #include "uevent.h"
 
 #define CONTROL_TIMEOUT_NS (10 * NS_PER_S)
-#define SESSION_TIMEOUT_NS (1 * NS_PER_S)
 
 #define PORTS_DIR      "/sys/class/virtio-ports"
 #define DEVICES_DIR    "/sys/bus/virtio/devices"
@@ -88,6 +87,7 @@ static bool is_connected(void *arg)
 	return poll(&fd, 1, 0) > 0 && (fd.revents & POLLHUP) == 0;
 }
 
+/* -ENODEV, -ENOTCONN: not (yet). Without a timeout it looks once. */
 static int open_port(const char *name, uint64_t timeout_ns)
 {
 	struct search search = {PORTS_DIR, "name", name, ""};
@@ -156,12 +156,14 @@ int transport_dial_control(void)
 int transport_dial_session(uint32_t port, bool *ret_connecting)
 {
 	char name[32];
+	int r;
 
 	*ret_connecting = false;
 	if (transport == TRANSPORT_VSOCK)
 		return dial_vsock(TRANSPORT_SESSION_PORT, ret_connecting);
 	snprintf(name, sizeof(name), "krun.session.%u", port);
-	return open_port(name, SESSION_TIMEOUT_NS);
+	r = open_port(name, 0);
+	return r == -ENODEV || r == -ENOENT || r == -ENOTCONN ? -EAGAIN : r;
 }
 
 bool transport_has_session_ports(void)

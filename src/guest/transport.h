@@ -15,7 +15,10 @@
 /* A non-blocking descriptor, or -errno when the host cannot be reached in time. */
 int transport_dial_control(void);
 
-/* The same for a session; `port` counts on virtio-serial. */
+/*
+ * The same for a session; `port` counts on virtio-serial. -EAGAIN: the host has plugged this port and
+ * the kernel has not found it yet, or not its other end.
+ */
 int transport_dial_session(uint32_t port, bool *ret_connecting);
 
 bool transport_has_session_ports(void);

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* True as soon as `found(arg)` is; false when the time is over. */
+/* True as soon as `found(arg)` is; false when the time is over. With no time it is asked once. */
 bool uevent_wait(bool (*found)(void *arg), void *arg, uint64_t timeout_ns);
 
 /* The same for the existence of a file. */

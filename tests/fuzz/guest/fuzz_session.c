@@ -17,6 +17,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int guest_fd, host_fd;
+static bool port_is_late; /* it is not there when it is first looked for */
 static uint64_t output_allowed[OUTPUTS];
 static uint8_t received[4 * WIRE_FRAME_BYTES_MAX];
 static size_t received_bytes;
@@ -30,6 +31,8 @@ int platform_session_dial(uint32_t port, bool *ret_connecting)
 {
 	(void)port;
 	*ret_connecting = false;
+	if (port_is_late)
+		return -EAGAIN;
 	return dup(guest_fd);
 }
 
@@ -167,7 +170,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session_init();
 	open.process.tty = data[0] & 1;
 	open.process.rows = data[0] >> 1;
+	port_is_late = (data[0] & 0x80) != 0;
 	session_open(&open);
+	if (port_is_late) {
+		assert(sessions[0].state == SESSION_AWAITING);
+		port_is_late = false;
+		sessions[0].look_at_ns = 0;
+		run_loop_once();
+		assert(sessions[0].state != SESSION_AWAITING);
+	}
 	for (size_t i = 1; i + 1 < size;) {
 		uint8_t operation = data[i], amount = data[i + 1];
 
