@@ -21,6 +21,7 @@ struct backend {
 	bool control_by_path; /* the guest dials run_dir/g; else it has ENTER_FD_CONTROL */
 	bool console_socket;  /* ENTER_FD_CONSOLE is a socket; else a pipe */
 	bool takes_frames;    /* ENTER_FD_NET is used */
+	bool has_monitor; /* ENTER_FD_MONITOR is used: there session ports are plugged (qmp.h) */
 
 	/*
 	 * Can it be used here? 0, or -ENOTSUP and a sentence with the way out. With 0, `note` may be

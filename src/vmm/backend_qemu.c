@@ -8,6 +8,10 @@
  * patching of itself races with translated code and some boots die. All channels are connected
  * sockets that QEMU inherits; nothing is ever its standard input.
  *
+ * A port of the guest's is not free: the queues of a virtio-mmio device have 1,024 places whatever the
+ * device asks for, and the kernel fills a port's input queue with a page for each. So only the first
+ * session port is there from the start; the monitor plugs the others when they are needed (session.h).
+ *
  * Disks: /dev/vda is the boot disk with vminit, then the plan's.
  */
 #include "backend.h"
@@ -24,6 +28,7 @@
 #include "base/strv.h"
 #include "enter.h"
 #include "kernel.h"
+#include "qmp.h"
 #include "virtiofsd.h"
 
 #define PRINTED_KERNEL  "KERNEL" /* in a printed plan: what kernel_cache() gives */
@@ -97,27 +102,43 @@ static void add_kernel(const struct plan *plan, const char *kernel, char ***argv
 	add(argv, "-append", mem_printf("%s%s", KERNEL_ARGUMENTS, reboot));
 }
 
-static void add_port(char ***argv, const char *device, const char *id, int fd, const char *name)
+static void add_socket(char ***argv, const char *id, int fd)
 {
 	add(argv, "-chardev", mem_printf("socket,id=%s,fd=%d", id, fd));
+}
+
+static void add_port(char ***argv, const char *device, const char *id, const char *name)
+{
 	add(argv, "-device",
 	    mem_printf("%s,chardev=%s%s%s", device, id, name[0] != '\0' ? ",name=" : "", name));
 }
 
-static void add_ports(char ***argv)
+/* All have their sockets from the start; those that are not plugged yet wait for the monitor's word. */
+static void add_session_ports(char ***argv)
 {
 	char id[16], name[32];
 
+	for (int i = 0; i < PLAN_SESSION_PORTS; i++) {
+		snprintf(id, sizeof(id), QMP_PORT_CHARDEV, i);
+		snprintf(name, sizeof(name), QMP_PORT_NAME, i);
+		add_socket(argv, id, ENTER_FD_PORT + i);
+		if (i < PLAN_PORTS_AT_BOOT)
+			add_port(argv, QMP_PORT_DRIVER, id, name);
+	}
+}
+
+static void add_ports(char ***argv)
+{
 	add(argv, "-device",
 	    mem_printf("virtio-serial-device,max_ports=%d",
 		       PLAN_SESSION_PORTS + CONSOLE_AND_CONTROL));
-	add_port(argv, "virtconsole", "console", ENTER_FD_CONSOLE, "");
-	add_port(argv, "virtserialport", "control", ENTER_FD_CONTROL, "krun.control");
-	for (int i = 0; i < PLAN_SESSION_PORTS; i++) {
-		snprintf(id, sizeof(id), "session%d", i);
-		snprintf(name, sizeof(name), "krun.session.%d", i);
-		add_port(argv, "virtserialport", id, ENTER_FD_PORT + i, name);
-	}
+	add_socket(argv, "console", ENTER_FD_CONSOLE);
+	add_port(argv, "virtconsole", "console", "");
+	add_socket(argv, "control", ENTER_FD_CONTROL);
+	add_port(argv, QMP_PORT_DRIVER, "control", "krun.control");
+	add_session_ports(argv);
+	add_socket(argv, "monitor", ENTER_FD_MONITOR);
+	add(argv, "-mon", mem_strdup("chardev=monitor,mode=control"));
 }
 
 /* When the host's disk is full the guest gets an error; QEMU's own way is to halt the machine. */
@@ -301,6 +322,7 @@ const struct backend backend_qemu = {
 	.automatic = true,
 	.console_socket = true,
 	.takes_frames = true,
+	.has_monitor = true,
 	.probe = probe,
 	.check = check,
 	.print = print,

@@ -22,6 +22,8 @@
 #define ENTER_FD_NET     5 /* Ethernet frames, a stream socket */
 #define ENTER_FD_CONTROL 6 /* guest control channel, a socket */
 #define ENTER_FD_PORT    7 /* and the following: session ports */
+#define ENTER_FD_MONITOR (ENTER_FD_PORT + PLAN_SESSION_PORTS) /* QEMU's, a socket */
+#define ENTER_FD_END     (ENTER_FD_MONITOR + 1)
 
 #define ENTER_GO       'g'
 #define ENTER_ENTERED  'e'

@@ -44,7 +44,7 @@ int enter_guard_exec(int link_fd, struct err *err)
 		return err_set_errno(err, errno, "cannot start a guard process");
 	if (pid == 0) {
 		/* Only the link: the other ends must be seen to close when the program ends. */
-		for (int fd = 0; fd < ENTER_FD_PORT + PLAN_SESSION_PORTS; fd++) {
+		for (int fd = 0; fd < ENTER_FD_END; fd++) {
 			if (fd != link_fd)
 				close(fd);
 		}

@@ -16,6 +16,7 @@
 #define PLAN_FILE_NAME     "file"
 #define PLAN_SHARED_FILES  "shares" /* below the machine's directory: directories of single files */
 #define PLAN_SESSION_PORTS LIMIT_SESSION_PORTS
+#define PLAN_PORTS_AT_BOOT 1 /* the other session ports are plugged when they are needed */
 
 /*
  * A directory of the host in the guest, by virtiofs. For a single file it is a directory made for it,

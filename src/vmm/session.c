@@ -19,13 +19,21 @@
 #define KEPT_CONNECTIONS 2
 #define CODE_SET_UP      125 /* as of a shell whose command could not be set up */
 
-/* From OPEN to the guest's HELLO, and from HANGUP to its EXIT. */
+/* Until QEMU has plugged a port; from OPEN to the guest's HELLO; from HANGUP to its EXIT. */
+#define PLUG_TIMEOUT_MS   5000
 #define HELLO_TIMEOUT_MS  30000
 #define HANGUP_TIMEOUT_MS 30000
 
 /* Above this towards the guest, its client is not read. */
 #define UP_BYTES_HIGH (64 * KIB)
 #define UP_BYTES_MAX  (UP_BYTES_HIGH + 2 * WIRE_FRAME_BYTES_MAX)
+
+/* What QEMU has of a port. In the guest it appears a moment after it is plugged. */
+enum plug {
+	PLUG_IN,
+	PLUG_OUT,
+	PLUG_ASKED,
+};
 
 /* A connection or port to the guest. */
 struct channel {
@@ -34,6 +42,7 @@ struct channel {
 	struct link link;
 	struct session *session; /* NULL: an idle port, or a connection that has not said HELLO */
 	int port;                /* -1: a connection */
+	enum plug plug;
 	uint64_t last_use;
 	int64_t deadline_ms; /* of a connection's HELLO */
 	bool kept;           /* a connection for the next session */
@@ -42,6 +51,7 @@ struct channel {
 };
 
 enum session_state {
+	SESSION_PLUGGING,
 	SESSION_WAITING,
 	SESSION_OPEN,
 	SESSION_HANGUP,
@@ -57,6 +67,7 @@ struct session {
 	struct relay relay;
 	bool is_direct;      /* on a connection that was kept: nothing waits for HELLO */
 	int64_t deadline_ms; /* INT64_MAX: none */
+	struct buf opening;  /* OPEN, a frame, while the port is plugged */
 };
 
 void session_refuse(struct link *client, uint32_t code, const char *sentence)
@@ -79,6 +90,7 @@ static void free_session(struct session *session)
 	sessions->session_count--;
 	if (session->channel != NULL)
 		session->channel->session = NULL;
+	buf_done(&session->opening);
 	free(session);
 }
 
@@ -260,7 +272,7 @@ static int on_frame(struct link *link, const struct wire_frame *frame)
 	if (channel->kept)
 		return -EBADMSG;
 	/* On a free port: what was under way when the last session ended. */
-	if (channel->port >= 0 && session == NULL)
+	if (channel->port >= 0 && (session == NULL || session->state == SESSION_PLUGGING))
 		return 0;
 	if (session == NULL || session->channel == NULL || session->state == SESSION_WAITING) {
 		if (frame->type == WIRE_HELLO)
@@ -361,6 +373,65 @@ static void on_connection(struct loop_watch *watch, short events)
 		channel->deadline_ms = clock_monotonic_ms() + HELLO_TIMEOUT_MS;
 }
 
+static struct channel *find_port(struct sessions *sessions, int port)
+{
+	struct channel *c = sessions->channels;
+
+	while (c->port != port)
+		c = c->next;
+	return c;
+}
+
+/* The OPEN that has waited for its port. */
+static int send_opening(struct session *session)
+{
+	struct wire_open open;
+	const uint8_t *payload = (const uint8_t *)session->opening.data + WIRE_HEAD_BYTES;
+	int r;
+
+	r = wire_unpack(&wire_open_message, payload, session->opening.length - WIRE_HEAD_BYTES,
+			&open);
+	if (r >= 0)
+		r = guest_send(session->sessions->guest, WIRE_OPEN, &wire_open_message, &open);
+	buf_done(&session->opening);
+	session->state = SESSION_WAITING;
+	session->deadline_ms = clock_monotonic_ms() + HELLO_TIMEOUT_MS;
+	return r;
+}
+
+/* The port is there, or will not be: what waits for it goes on, or ends. */
+static void on_port_added(void *owner, int port, const char *sentence)
+{
+	struct channel *channel = find_port(owner, port);
+	struct session *session = channel->session;
+
+	channel->plug = sentence == NULL ? PLUG_IN : PLUG_OUT;
+	if (session == NULL || session->state != SESSION_PLUGGING)
+		return;
+	if (sentence == NULL && send_opening(session) < 0)
+		sentence = "the guest does not answer";
+	if (sentence == NULL)
+		return;
+	detach_client(session, sentence);
+	free_session(session);
+}
+
+static void on_monitor_lost(void *owner, const char *sentence)
+{
+	struct sessions *sessions = owner;
+
+	sessions->is_cut_short = true;
+	for (struct channel *c = sessions->channels; c != NULL; c = c->next) {
+		if (c->plug == PLUG_ASKED)
+			on_port_added(sessions, c->port, sentence);
+	}
+}
+
+static const struct qmp_calls monitor_calls = {
+	.port_added = on_port_added,
+	.lost = on_monitor_lost,
+};
+
 void sessions_init(struct sessions *sessions, struct loop *loop, struct guest *guest,
 		   void (*detached)(struct link *client))
 {
@@ -370,6 +441,7 @@ void sessions_init(struct sessions *sessions, struct loop *loop, struct guest *g
 		.detached = detached,
 		.listener = {.fd = -1, .events = POLLIN, .ready = on_connection, .owner = sessions},
 	};
+	qmp_init(&sessions->monitor, loop, &monitor_calls, sessions);
 }
 
 int sessions_listen(struct sessions *sessions, const char *run_dir, struct err *err)
@@ -396,11 +468,25 @@ int sessions_add_port(struct sessions *sessions, int fd, struct err *err)
 	return 0;
 }
 
+int sessions_add_monitor(struct sessions *sessions, int fd, int first, struct err *err)
+{
+	int r = qmp_open(&sessions->monitor, fd);
+
+	if (r < 0)
+		return err_set_errno(err, -r, "cannot watch QEMU's monitor");
+	for (struct channel *c = sessions->channels; c != NULL; c = c->next) {
+		if (c->port >= first)
+			c->plug = PLUG_OUT;
+	}
+	return 0;
+}
+
 void sessions_reset(struct sessions *sessions)
 {
 	struct channel *channel;
 	int fd = sessions->listener.fd;
 
+	qmp_done(&sessions->monitor);
 	abort_all(sessions, "the machine has ended");
 	while ((channel = sessions->channels) != NULL) {
 		sessions->channels = channel->next;
@@ -431,14 +517,25 @@ static struct channel *find_kept(struct sessions *sessions)
 	return NULL;
 }
 
-/* The free port that has rested longest. */
+/* What is there before what is asked for; of these what has rested longest; else the lowest. */
+static bool is_better_port(const struct channel *a, const struct channel *b)
+{
+	static const int ranks[] = {[PLUG_IN] = 0, [PLUG_ASKED] = 1, [PLUG_OUT] = 2};
+
+	if (a->plug != b->plug)
+		return ranks[a->plug] < ranks[b->plug];
+	return a->last_use != b->last_use ? a->last_use < b->last_use : a->port < b->port;
+}
+
 static struct channel *choose_port(struct sessions *sessions)
 {
 	struct channel *chosen = NULL;
 
 	for (struct channel *c = sessions->channels; c != NULL; c = c->next) {
-		if (c->session == NULL && !c->spoilt &&
-		    (chosen == NULL || c->last_use < chosen->last_use))
+		if (c->session != NULL || c->spoilt ||
+		    (c->plug != PLUG_IN && !qmp_is_open(&sessions->monitor)))
+			continue;
+		if (chosen == NULL || is_better_port(c, chosen))
 			chosen = c;
 	}
 	return chosen;
@@ -450,6 +547,7 @@ static struct session *add_session(struct sessions *sessions, struct link *clien
 
 	session->sessions = sessions;
 	session->client = client;
+	session->state = SESSION_WAITING;
 	session->deadline_ms = clock_monotonic_ms() + HELLO_TIMEOUT_MS;
 	do {
 		rand_bytes(&session->number, sizeof(session->number));
@@ -469,6 +567,43 @@ static void use_channel(struct channel *channel, struct session *session)
 	session->is_direct = channel->port < 0;
 }
 
+/* OPEN follows when QEMU has plugged the port. */
+static int begin_plugging(struct session *session, const struct wire_open *open)
+{
+	struct channel *channel = session->channel;
+	char *tail;
+	long length;
+	int r;
+
+	buf_init(&session->opening, WIRE_FRAME_BYTES_MAX);
+	r = buf_reserve(&session->opening, WIRE_FRAME_BYTES_MAX, &tail);
+	if (r < 0)
+		return r;
+	length = wire_pack(WIRE_OPEN, 0, &wire_open_message, open, (uint8_t *)tail,
+			   WIRE_FRAME_BYTES_MAX);
+	if (length < 0)
+		return (int)length;
+	buf_commit(&session->opening, (size_t)length);
+	r = qmp_add_port(&session->sessions->monitor, channel->port);
+	if (r < 0)
+		return r;
+	channel->plug = PLUG_ASKED;
+	session->state = SESSION_PLUGGING;
+	session->deadline_ms = clock_monotonic_ms() + PLUG_TIMEOUT_MS;
+	return 0;
+}
+
+static int send_open(struct session *session, const struct wire_open *open)
+{
+	struct channel *channel = session->channel;
+
+	if (session->is_direct)
+		return link_send(&channel->link, WIRE_OPEN, 0, &wire_open_message, open);
+	if (channel != NULL && channel->plug != PLUG_IN)
+		return begin_plugging(session, open);
+	return guest_send(session->sessions->guest, WIRE_OPEN, &wire_open_message, open);
+}
+
 struct session *sessions_open(struct sessions *sessions, struct link *client,
 			      struct wire_open *open)
 {
@@ -485,9 +620,13 @@ struct session *sessions_open(struct sessions *sessions, struct link *client,
 	}
 	channel = sessions->ports ? choose_port(sessions) : find_kept(sessions);
 	if (sessions->ports && channel == NULL) {
-		session_refuse(client, CODE_SET_UP,
-			       "all 16 session ports of the machine are in use, which is as "
-			       "many as QEMU has: close a session");
+		session_refuse(
+			client, CODE_SET_UP,
+			sessions->is_cut_short
+				? "all session ports of the machine are in use, and QEMU does "
+				  "not add any more: close a session"
+				: "all 16 session ports of the machine are in use, which is as "
+				  "many as QEMU has: close a session");
 		return NULL;
 	}
 	session = add_session(sessions, client);
@@ -497,10 +636,7 @@ struct session *sessions_open(struct sessions *sessions, struct link *client,
 	relay_init(&session->relay, open);
 	if (channel != NULL)
 		use_channel(channel, session);
-	if (session->is_direct)
-		r = link_send(&channel->link, WIRE_OPEN, 0, &wire_open_message, open);
-	else
-		r = guest_send(sessions->guest, WIRE_OPEN, &wire_open_message, open);
+	r = send_open(session, open);
 	if (r < 0) {
 		/* `detached` is for sessions that the client knows of already. */
 		free_session(session);
@@ -535,9 +671,11 @@ int session_take(struct session *session, const struct wire_frame *frame)
 void session_hang_up(struct session *session)
 {
 	session->client = NULL;
-	/* A guest that has not come yet is told when it comes. */
+	/* A guest that has not come yet is told when it comes, unless it knows of nothing. */
 	if (session->state == SESSION_OPEN)
 		send_hang_up(session);
+	else if (session->state == SESSION_PLUGGING)
+		free_session(session);
 }
 
 int64_t sessions_deadline(const struct sessions *sessions)
@@ -556,7 +694,14 @@ int64_t sessions_deadline(const struct sessions *sessions)
 /* The guest did not come, or did not end after HANGUP: a port that may still speak is given up. */
 static void expire_session(struct session *session)
 {
-	detach_client(session, "the guest did not answer in time");
+	bool plugging = session->state == SESSION_PLUGGING;
+
+	detach_client(session, plugging ? "QEMU did not add a session port in time"
+					: "the guest did not answer in time");
+	if (plugging) {
+		free_session(session);
+		return;
+	}
 	if (session->channel != NULL && session->channel->port < 0)
 		close_channel(session->channel);
 	else if (session->channel != NULL)

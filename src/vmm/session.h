@@ -4,9 +4,10 @@
  * (relay.h). Towards the guest a session is a channel: a connection that vminit dials and that names
  * the session, or one of the named ports, which are used again and again.
  *
- *	WAITING	OPEN has gone to the guest; its HELLO is awaited for a while
- *	OPEN	frames pass both ways
- *	HANGUP	the client is gone, the guest was told; its EXIT is awaited for a while
+ *	PLUGGING  OPEN waits for QEMU to plug the port, for a while
+ *	WAITING	  OPEN has gone to the guest; its HELLO is awaited for a while
+ *	OPEN	  frames pass both ways
+ *	HANGUP	  the client is gone, the guest was told; its EXIT is awaited for a while
  *
  * The guest is always drained: what may be outstanding is bounded by the client's credit. The client
  * is read only while the guest takes what it sends. Session numbers are random, so that an ordinary
@@ -16,6 +17,10 @@
  * left and, unless it was EXIT, is closed. A port that did not come back (no EXIT) is not used again in this boot. A few
  * connections are kept instead, by saying nothing: the next sessions begin on them at once. That they
  * are vminit's is known, because they have named a session.
+ *
+ * A port costs the guest 4 MiB (backend_qemu.c), so QEMU plugs one (qmp.h) when a session finds all that
+ * are plugged in use, and no earlier. It stays plugged. When QEMU says no, or nothing in time, that
+ * session is refused; the port may still come, for another one.
  */
 #ifndef VMM_SESSION_H
 #define VMM_SESSION_H
@@ -23,6 +28,7 @@
 #include "base/err.h"
 #include "guest.h"
 #include "link.h"
+#include "qmp.h"
 #include "relay.h"
 
 struct session;
@@ -42,7 +48,9 @@ struct sessions {
 	struct channel *channels; /* connections and ports */
 	size_t session_count, channel_count, kept_count;
 	bool ports;
-	uint64_t uses; /* counts the uses of ports */
+	struct qmp monitor; /* QEMU's, where ports are plugged when they are needed */
+	bool is_cut_short;  /* it is gone, and there are not all ports yet */
+	uint64_t uses;      /* counts the uses of ports */
 };
 
 void sessions_init(struct sessions *sessions, struct loop *loop, struct guest *guest,
@@ -52,6 +60,13 @@ void sessions_done(struct sessions *sessions);
 /* How the guest reaches us: a socket run_dir/s that it dials, or ports one after the other. */
 int sessions_listen(struct sessions *sessions, const char *run_dir, struct err *err) _must_check_;
 int sessions_add_port(struct sessions *sessions, int fd, struct err *err) _must_check_;
+
+/*
+ * Takes QEMU's monitor, after the ports: those from `first` on are not plugged yet. One that was stays
+ * so.
+ */
+int sessions_add_monitor(struct sessions *sessions, int fd, int first,
+			 struct err *err) _must_check_;
 
 /* For another attempt with another backend: no sessions yet, everything else is forgotten. */
 void sessions_reset(struct sessions *sessions);

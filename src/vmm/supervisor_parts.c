@@ -323,6 +323,7 @@ void parts_done(struct supervisor *s)
 static void close_vm_fds(const struct vm_input *input)
 {
 	fd_close(input->control);
+	fd_close(input->monitor);
 	for (size_t i = 0; i < input->port_count; i++)
 		fd_close(input->ports[i]);
 }
@@ -367,6 +368,16 @@ static int prepare_sessions(struct supervisor *s, struct vm_input *input, struct
 	return r;
 }
 
+static int prepare_monitor(struct supervisor *s, struct vm_input *input, struct err *err)
+{
+	int ours = -1, r;
+
+	if (!s->backend->has_monitor)
+		return 0;
+	r = make_pair(&ours, &input->monitor, err);
+	return r < 0 ? r : sessions_add_monitor(&s->sessions, ours, PLAN_PORTS_AT_BOOT, err);
+}
+
 static int start_vm(struct supervisor *s, struct err *err)
 {
 	struct vm_input input = {
@@ -375,6 +386,7 @@ static int start_vm(struct supervisor *s, struct err *err)
 		.config_text = s->config_text,
 		.net = s->backend->takes_frames ? s->frames_fd : -1,
 		.control = -1,
+		.monitor = -1,
 	};
 	int r;
 
@@ -384,6 +396,8 @@ static int start_vm(struct supervisor *s, struct err *err)
 		r = prepare_control(s, &input, err);
 	if (r >= 0)
 		r = prepare_sessions(s, &input, err);
+	if (r >= 0)
+		r = prepare_monitor(s, &input, err);
 	if (r >= 0)
 		r = vm_start(&s->vm, &input, err);
 	close_vm_fds(&input);

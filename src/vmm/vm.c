@@ -180,6 +180,7 @@ static size_t list_fds(const struct ends *ends, const struct vm_input *input, st
 	list[n++] = (struct spawn_fd){ends->console[1], ENTER_FD_CONSOLE};
 	list[n++] = (struct spawn_fd){input->net, ENTER_FD_NET};
 	list[n++] = (struct spawn_fd){input->control, ENTER_FD_CONTROL};
+	list[n++] = (struct spawn_fd){input->monitor, ENTER_FD_MONITOR};
 	for (size_t i = 0; i < input->port_count; i++)
 		list[n++] = (struct spawn_fd){input->ports[i], ENTER_FD_PORT + (int)i};
 	return n;

@@ -41,6 +41,7 @@ struct vm_input {
 	/* Its ends of the sockets; the caller closes its copies. */
 	int net;     /* -1: none */
 	int control; /* -1: none */
+	int monitor; /* -1: none */
 	int ports[PLAN_SESSION_PORTS];
 	size_t port_count;
 };

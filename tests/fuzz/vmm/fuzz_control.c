@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two clients of a control socket and the guest's ends of two session ports, all hostile, in turns.
- * The input is a sequence of `u8 who, u16 length, bytes`: 0 and 1 are the clients, 2 and 3 the ports;
- * 4 and 5 say the HELLO of the session on a port, whose number the fuzzer cannot know; 6 and 7 are
- * read by a client.
+ * Two clients of a control socket, the guest's ends of two session ports and QEMU's of its monitor, all
+ * hostile, in turns. The input is a sequence of `u8 who, u16 length, bytes`: 0 and 1 are the clients, 2
+ * and 3 the ports; 4 and 5 say the HELLO of the session on a port, whose number the fuzzer cannot know;
+ * 6 and 7 are read by a client; 8 is the monitor, which is to plug the second port, 9 reads it, and 10
+ * lets the time of what waits for it be over.
  */
 #include "control.c"
 #undef HELLO_TIMEOUT_MS
@@ -21,7 +22,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define PEERS 4
+#define PEERS   5
+#define MONITOR 4
 
 static struct guest guest;
 static struct sessions sessions;
@@ -118,18 +120,52 @@ static void check(void)
 			assert(s->relay.credit[i] <= LIMIT_WINDOW_BYTES);
 		assert(s->client == NULL || link_is_open(s->client));
 	}
+	for (struct channel *c = sessions.channels; c != NULL; c = c->next)
+		assert(c->plug == PLUG_IN || c->session == NULL ||
+		       c->session->state == SESSION_PLUGGING);
 	for (struct client *c = control.first; c != NULL; c = c->next)
 		assert(c->link.out.length <= OUT_BYTES_MAX);
 }
 
+static void end_plugging(void)
+{
+	for (struct session *s = sessions.first; s != NULL; s = s->next) {
+		if (s->state == SESSION_PLUGGING)
+			s->deadline_ms = clock_monotonic_ms();
+	}
+	sessions_expire(&sessions);
+}
+
+static void play(unsigned who, const uint8_t *data, size_t length)
+{
+	switch (who) {
+	case 4:
+	case 5:
+		say_hello(who - 4);
+		break;
+	case 6:
+	case 7:
+		take_out(peers[who - 6]);
+		break;
+	case 8:
+		(void)!write(peers[MONITOR], data, length);
+		break;
+	case 9:
+		take_out(peers[MONITOR]);
+		break;
+	case 10:
+		end_plugging();
+		break;
+	default:
+		if (who < 4)
+			(void)!write(peers[who], data, length);
+		break;
+	}
+}
+
 static void step(unsigned who, const uint8_t *data, size_t length)
 {
-	if (who < PEERS)
-		(void)!write(peers[who], data, length);
-	else if (who < 6)
-		say_hello(who - 4);
-	else
-		take_out(peers[who - 6]);
+	play(who, data, length);
 	assert(loop_turn(&loop, clock_monotonic_ms()) == 0);
 	if (stats_asked)
 		control_set_stats(&control, &(struct wire_machine_stats){.realtime_ns = 1});
@@ -150,8 +186,10 @@ static void set_up(int *ret_guest_peer)
 
 		if (i < 2)
 			add_client(&control, fd);
-		else
+		else if (i < MONITOR)
 			assert(sessions_add_port(&sessions, fd, NULL) == 0);
+		else
+			assert(sessions_add_monitor(&sessions, fd, 1, NULL) == 0);
 	}
 	control_set_state(&control, "{}", 2);
 }
@@ -163,7 +201,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	signal(SIGPIPE, SIG_IGN);
 	set_up(&guest_peer);
 	while (size >= 3) {
-		unsigned who = data[0] & 7;
+		unsigned who = data[0] & 15;
 		size_t length = MIN((size_t)wire_get_u16(data + 1), size - 3);
 
 		step(who, data + 3, length);
