@@ -60,6 +60,15 @@ static void make(const char *name, const char *target)
 	must(target != NULL ? symlink(target, path) == 0 : mkdir(path, 0755) == 0);
 }
 
+/* Sixteen digits: an archive may have names that begin like it. */
+static bool is_temporary(const char *name)
+{
+	size_t prefix = strlen(TEMPORARY_PREFIX);
+
+	return strncmp(name, TEMPORARY_PREFIX, prefix) == 0 && strlen(name) == prefix + 16 &&
+	       strspn(name + prefix, "0123456789abcdef") == 16;
+}
+
 /* As deep as the longest name of an archive. */
 static void remove_content(int fd)
 {
@@ -71,7 +80,7 @@ static void remove_content(int fd)
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		/* The copy forgot it. */
-		if (strncmp(entry->d_name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) == 0)
+		if (is_temporary(entry->d_name))
 			abort();
 		if (unlinkat(fd, entry->d_name, 0) == 0)
 			continue;
