@@ -67,6 +67,7 @@ const struct completion_word completion_words[] = {
 	{"volume", NULL},
 	{"file", NULL},
 	{"source", NULL}, /* what krun-run runs: an image or a path */
+	{"store", NULL},  /* what -v takes: a named volume or a path */
 	{"place", NULL},  /* what cp copies: a path here or MACHINE:PATH */
 	{"state", list_states},
 	{"signal", list_signals},
@@ -82,8 +83,8 @@ const char *completion_value_word(const struct opt *opt)
 	static const struct {
 		const char *value_name, *word;
 	} words[] = {
-		{"FILE", "file"},     {"SOURCE:GUEST[:ro]", "file"}, {"STATE", "state"},
-		{"SIGNAL", "signal"}, {"POLICY[:N]", "policy"},      {"BUILDER", "builder"},
+		{"FILE", "file"},     {"SOURCE:GUEST[:ro]", "store"}, {"STATE", "state"},
+		{"SIGNAL", "signal"}, {"POLICY[:N]", "policy"},       {"BUILDER", "builder"},
 		{"MODE", "network"},
 	};
 

@@ -21,6 +21,7 @@ static const char head[] =
 	"_krunctl_volume() { _krunctl_add volume ls -q }\n"
 	"_krunctl_file() { _files }\n"
 	"_krunctl_source() { _alternative 'images:image:_krunctl_image' 'files:path:_files' }\n"
+	"_krunctl_store() { _alternative 'volumes:volume:_krunctl_volume' 'files:path:_files' }\n"
 	"_krunctl_place() { _alternative 'machines:machine:_krunctl_machine -S :' "
 	"'files:path:_files' }\n";
 

@@ -561,6 +561,9 @@ def test_completion_asks_the_server(complete, cli, api):
     # bash has "web:" already.
     assert complete("krunctl rmi web:") == ["latest"]
     assert complete(f"krunctl --api unix://{api.socket} start o") == ["one"]
+    cli.run("volume", "create", "-s", "16", "store-1")
+    assert complete("krun-run -v stor") == ["store-1"]
+    cli.run("volume", "rm", "store-1")
     # A server that is not there offers nothing, and says nothing.
     assert complete("krunctl --api unix:///no/such.sock start o") == []
     cli.run("rmi", digest)
