@@ -576,6 +576,22 @@ def test_echo_of_much(api):
     assert echo == data
 
 
+def test_behind_other_requests(api):
+    """The upgrade, and what follows it, waited for an answer that took its time."""
+    machine = api.run()
+    slow = f"GET /v1/machines/{machine['id']}/wait?state=stopped&timeout=0.2 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    data = slow + handshake(machine) + FIRST + frame(2, b"\x00behind") + END
+    with api.raw(data) as sock, sock.makefile("rb") as stream:
+        assert b" 408 " in stream.readline()
+        length = 0
+        while (line := stream.readline()) != b"\r\n":
+            name, value = line.split(b":", 1)
+            length = int(value) if name.lower() == b"content-length" else length
+        stream.read(length)
+        frames = list(read_frames(sock, stream))
+    assert (2, b"\x01behind") in frames and status_of(frames) == 1000
+
+
 def test_byte_by_byte(api):
     machine = api.run()
     with api.raw() as sock, sock.makefile("rb") as stream:
