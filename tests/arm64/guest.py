@@ -5,6 +5,7 @@
         guest.until_ready()
 """
 
+import json
 import shutil
 import socket
 import struct
@@ -22,6 +23,7 @@ import wire  # noqa: E402
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SESSION_PORTS = 4
+LATE_PORT = SESSION_PORTS  # not there before plug_late_port()
 
 MACHINES = {
     "x86_64": ["qemu-system-x86_64", "-M", "microvm,acpi=off,isa-serial=off"],
@@ -151,18 +153,23 @@ class Guest:
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", str(write(library, self.work / "kernel")),
             "-append", "quiet console=hvc0 reboot=t panic=-1 root=/dev/vda rootfstype=ext4 ro init=/vminit",
-            "-device", f"virtio-serial-device,max_ports={SESSION_PORTS + 2}",
+            "-device", f"virtio-serial-device,max_ports={SESSION_PORTS + 3}",
             "-chardev", f"file,id=console,path={self.console}", "-device", "virtconsole,chardev=console",
         ]
         fds = []
-        names = ["krun.control", *(f"krun.session.{i}" for i in range(SESSION_PORTS))]
+        names = ["krun.control", *(f"krun.session.{i}" for i in range(SESSION_PORTS + 1))]
         peers = []
         for index, name in enumerate(names):
             ours, theirs = self.pair()
             fds.append(theirs.fileno())
             peers.append(wire.Peer(ours))
-            command += ["-chardev", f"socket,id=p{index},fd={theirs.fileno()}", "-device", f"virtserialport,chardev=p{index},name={name}"]
-        self.control, self.ports = peers[0], peers[1:]
+            command += ["-chardev", f"socket,id=p{index},fd={theirs.fileno()}"]
+            if index <= SESSION_PORTS:
+                command += ["-device", f"virtserialport,chardev=p{index},name={name}"]
+        self.control, self.ports, self.late_port = peers[0], peers[1:-1], peers[-1]
+        self.monitor, theirs = self.pair()
+        fds.append(theirs.fileno())
+        command += ["-chardev", f"socket,id=monitor,fd={theirs.fileno()}", "-mon", "chardev=monitor,mode=control"]
         disks = [(boot_disk, "on"), (image, "on"), (disk, "off"), *((path, "off") for path in self.volumes)]
         # On "virt" the device named first gets the last slot, and the kernel counts slots.
         if self.arch == "aarch64":
@@ -199,6 +206,18 @@ class Guest:
         ready = self.control.until(wire.READY)[-1][2]
         self.ready_s = time.monotonic() - self.started
         return ready
+
+    def plug_late_port(self):
+        """A session port more, in the running machine."""
+        lines = self.monitor.makefile("r")
+        assert "QMP" in json.loads(lines.readline())
+        port = {"driver": "virtserialport", "chardev": f"p{LATE_PORT + 1}", "name": f"krun.session.{LATE_PORT}"}
+        for name, arguments in (("qmp_capabilities", {}), ("device_add", port)):
+            self.monitor.sendall(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
+            answer = {}
+            while "return" not in answer:
+                answer = json.loads(lines.readline())
+                assert "error" not in answer, answer
 
     def until_exited(self):
         """What the workload printed from now on, and EXITED."""

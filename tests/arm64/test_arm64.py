@@ -226,6 +226,22 @@ def test_sessions_at_once_do_not_mix(running):
         peer.send(wire.END, wire.ALL)
 
 
+def test_session_waits_for_its_port_and_nobody_for_the_session(running):
+    running.control.send(wire.OPEN, session=450, port=guests.LATE_PORT, process={"argv": [PROBE, "cat"]})
+    for session in range(3):
+        output, ended = running.execute(0, 451 + session, [PROBE, "cat"], stdin=b"meanwhile")
+        assert (output, ended["code"]) == ("meanwhile", 0)
+    running.plug_late_port()
+    late = running.late_port
+    late.send(wire.STDIN, payload=b"here")
+    late.send(wire.CREDIT, 1, bytes=wire.WINDOW)
+    late.send(wire.END, 0)
+    frames = late.until(wire.EXIT)
+    assert frames[0][2]["session"] == 450
+    assert b"".join(payload for kind, _, payload in frames if kind == wire.STDOUT) == b"here"
+    late.send(wire.END, wire.ALL)
+
+
 def test_session_whose_client_hangs_up_ends(running):
     running.control.send(wire.OPEN, session=500, port=2, process={"argv": [PROBE, "wait"]})
     running.ports[2].until(wire.CREDIT)
@@ -319,14 +335,13 @@ def test_root_is_copied_without_what_is_mounted_in_it(running):
         assert got.getnames() == ["."]
 
 
-def test_statistics_come_by_themselves_and_when_asked(running):
+def test_statistics_come_when_asked(running):
+    running.control.send(wire.STATS_ASK)
     stats = running.control.until(wire.STATS)[-1][2]
     assert 64 << 20 < stats["memory_total_bytes"] < 192 << 20
     assert 0 < stats["memory_available_bytes"] < stats["memory_total_bytes"]
     assert stats["disk_read_bytes"] > 0
     assert stats["cpu_us"] > 0
-    running.control.send(wire.STATS_ASK)
-    stats = running.control.until(wire.STATS)[-1][2]
     assert 0 < stats["root_available_bytes"] < stats["root_total_bytes"] <= 64 << 20
     assert stats["disk_written_bytes"] > 0
 
