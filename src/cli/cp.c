@@ -255,8 +255,8 @@ static int copy_in(struct cp *cp, struct err *err)
 		.follow = cp->follow || cp_path_is_contents(cp->from.path),
 		.keep_owners = cp->archive,
 	};
-	bool is_directory;
-	enum there there;
+	bool is_directory = false;
+	enum there there = THERE_NOTHING;
 	int r;
 
 	r = stat_source(cp, &is_directory, err);
