@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 
+import hcl2
 import pytest
 from conftest import BUILD, ROOT
 
@@ -36,7 +37,6 @@ def assert_options_exist(command):
 
 
 def test_nomad_job():
-    hcl2 = pytest.importorskip("hcl2")
     with (ROOT / "examples/nomad/hello.nomad.hcl").open() as file:
         job = hcl2.load(file)["job"][0]
 
