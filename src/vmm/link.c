@@ -129,11 +129,13 @@ static void write_out(struct link *link, bool in_call)
 static bool extend_last(struct link *link, uint8_t type, uint8_t stream, const void *payload,
 			size_t length)
 {
-	uint8_t *head = (uint8_t *)link->out.data + link->data_head;
+	uint8_t *head;
 	size_t old;
 
-	if (!link->data_open || type < WIRE_STDIN || type > WIRE_STDERR || head[4] != type ||
-	    head[5] != stream)
+	if (!link->data_open || type < WIRE_STDIN || type > WIRE_STDERR)
+		return false;
+	head = (uint8_t *)link->out.data + link->data_head;
+	if (head[4] != type || head[5] != stream)
 		return false;
 	old = link->out.length - link->data_head - WIRE_HEAD_BYTES;
 	if (old + length > LIMIT_PAYLOAD_BYTES || buf_append(&link->out, payload, length) < 0)

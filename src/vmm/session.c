@@ -631,7 +631,7 @@ struct session *sessions_open(struct sessions *sessions, struct link *client,
 	}
 	session = add_session(sessions, client);
 	open->session = session->number;
-	open->port = sessions->ports ? (uint32_t)channel->port : 0;
+	open->port = channel != NULL && channel->port >= 0 ? (uint32_t)channel->port : 0;
 	open->output_credit = MIN(open->output_credit, LIMIT_WINDOW_BYTES);
 	relay_init(&session->relay, open);
 	if (channel != NULL)
