@@ -257,9 +257,10 @@ int qmp_open(struct qmp *qmp, int fd)
 
 int qmp_add_port(struct qmp *qmp, int port)
 {
-	uint32_t bit = UINT32_C(1) << port;
+	uint32_t bit;
 
 	assert(port >= 0 && port < QMP_PORTS_MAX);
+	bit = UINT32_C(1) << port;
 	if (!qmp_is_open(qmp))
 		return -ENOTCONN;
 	if (qmp->state == QMP_SILENT) {
