@@ -12,7 +12,7 @@
 #include "server.h"
 
 #define WRITES_MAX   64
-#define IN_BYTES_MAX (WIRE_FRAME_BYTES_MAX + HTTP_READ_BYTES)
+#define IN_BYTES_MAX WIRE_FRAME_BYTES_MAX
 
 struct link {
 	uv_pipe_t pipe;
@@ -191,11 +191,8 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 		return;
 	}
 	if (link->in.length > 0) {
-		/* Never more than a frame and a read. */
-		if (buf_append(&link->in, buffer->base, (size_t)length) < 0)
-			used = -EBADMSG;
-		else
-			used = deliver(link, (uint8_t *)link->in.data, link->in.length);
+		buf_commit(&link->in, (size_t)length);
+		used = deliver(link, (uint8_t *)link->in.data, link->in.length);
 		if (used >= 0)
 			buf_consume(&link->in, (size_t)used);
 		if (link->in.length == 0)
@@ -213,8 +210,14 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	struct link *link = handle->data;
+	size_t room = IN_BYTES_MAX - link->in.length;
+	char *tail = NULL;
 
-	*buffer = uv_buf_init(link->server->read_buffer, HTTP_READ_BYTES);
+	/* The rest of a frame goes where its beginning is; an incomplete one never fills the buffer. */
+	if (link->in.length > 0 && buf_reserve(&link->in, room, &tail) >= 0)
+		*buffer = uv_buf_init(tail, (unsigned)room);
+	else
+		*buffer = uv_buf_init(link->server->read_buffer, HTTP_READ_BYTES);
 }
 
 static void on_connected(uv_connect_t *connect, int status)

@@ -11,6 +11,9 @@
 
 #include "fd.h"
 
+/* A frame of data is as long as a packet of vsock and as what those who relay it read at once. */
+#define DATA_BYTES_MAX (LIMIT_PAYLOAD_BYTES - WIRE_HEAD_BYTES)
+
 void channel_open(struct channel *channel, int fd, bool connecting)
 {
 	channel->fd = fd;
@@ -118,8 +121,7 @@ uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size)
 		return NULL;
 	room = out_room(channel);
 	if (room >= WIRE_HEAD_BYTES + CHANNEL_DATA_BYTES_MIN + CHANNEL_RESERVE_BYTES)
-		*ret_size =
-			MIN(room - WIRE_HEAD_BYTES - CHANNEL_RESERVE_BYTES, LIMIT_PAYLOAD_BYTES);
+		*ret_size = MIN(room - WIRE_HEAD_BYTES - CHANNEL_RESERVE_BYTES, DATA_BYTES_MAX);
 	return channel->out + channel->out_end + WIRE_HEAD_BYTES;
 }
 

@@ -58,6 +58,8 @@ static int open_pipes(struct process *process, struct child_ends *ends, bool wit
 	if (open_pipe(&process->out_fd, &ends->out) < 0 ||
 	    open_pipe(&process->err_fd, &ends->err) < 0)
 		return -1;
+	/* Whoever prints fast is not stopped for every frame. Without it all works, too. */
+	(void)fcntl(process->out_fd, F_SETPIPE_SZ, (int)LIMIT_WINDOW_BYTES);
 	return 0;
 }
 

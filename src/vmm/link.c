@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -145,30 +146,19 @@ static bool extend_last(struct link *link, uint8_t type, uint8_t stream, const v
 	return true;
 }
 
-/* Room for a whole frame at the end of the queue. */
-static int reserve_frame(struct link *link, size_t length, char **ret_tail)
+/* That lies at the end of the queue. */
+static void queue_frame(struct link *link, size_t length)
 {
-	if (!link_is_open(link) || link->closing)
-		return -ENOTCONN;
-	return buf_reserve(&link->out, WIRE_HEAD_BYTES + length, ret_tail);
-}
-
-static void commit_frame(struct link *link, size_t length)
-{
-	bool was_empty = link->out.length == 0;
-
 	link->data_head = link->out.length;
 	link->data_open = true;
 	buf_commit(&link->out, length);
-	/* With something waiting already, the socket was full a moment ago. */
-	if (was_empty)
-		write_out(link, true);
 }
 
 int link_send(struct link *link, enum wire_type type, uint8_t stream,
 	      const struct wire_message *message, const void *from)
 {
 	uint8_t frame[1024];
+	bool was_empty;
 	char *tail;
 	long length;
 	int r;
@@ -178,34 +168,66 @@ int link_send(struct link *link, enum wire_type type, uint8_t stream,
 	if (length >= 0)
 		return link_send_raw(link, type, stream, frame + WIRE_HEAD_BYTES,
 				     (size_t)length - WIRE_HEAD_BYTES);
-	r = reserve_frame(link, LIMIT_PAYLOAD_BYTES, &tail);
+	if (!link_is_open(link) || link->closing)
+		return -ENOTCONN;
+	r = buf_reserve(&link->out, WIRE_FRAME_BYTES_MAX, &tail);
 	if (r < 0)
 		return r;
 	length = wire_pack(type, stream, message, from, (uint8_t *)tail, WIRE_FRAME_BYTES_MAX);
 	if (length < 0)
 		return (int)length;
-	commit_frame(link, (size_t)length);
+	was_empty = link->out.length == 0;
+	queue_frame(link, (size_t)length);
+	/* With something waiting already, the socket was full a moment ago. */
+	if (was_empty)
+		write_out(link, true);
 	return 0;
+}
+
+/* Where nothing waits, a frame need not be copied. Returns what the socket took of it. */
+static size_t write_frame(struct link *link, const uint8_t *head, const void *payload,
+			  size_t length)
+{
+	const struct iovec parts[] = {{(void *)head, WIRE_HEAD_BYTES}, {(void *)payload, length}};
+	ssize_t n;
+
+	do
+		n = writev(link->watch.fd, parts, length > 0 ? 2 : 1);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return (size_t)n;
+	/* As in write_out(). */
+	return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : WIRE_HEAD_BYTES + length;
 }
 
 int link_send_raw(struct link *link, enum wire_type type, uint8_t stream, const void *payload,
 		  size_t length)
 {
+	uint8_t head[WIRE_HEAD_BYTES];
+	size_t written = 0;
 	char *tail;
 	int r;
 
 	if (length > LIMIT_PAYLOAD_BYTES)
 		return -EMSGSIZE;
-	if (link_is_open(link) && !link->closing &&
-	    extend_last(link, (uint8_t)type, stream, payload, length))
+	if (!link_is_open(link) || link->closing)
+		return -ENOTCONN;
+	if (extend_last(link, (uint8_t)type, stream, payload, length))
 		return 0;
-	r = reserve_frame(link, length, &tail);
+	wire_frame_head(head, type, stream, length);
+	if (link->out.length == 0 && sizeof(head) + length <= link->out.bytes_max)
+		written = write_frame(link, head, payload, length);
+	if (written == sizeof(head) + length)
+		return 0;
+	r = buf_reserve(&link->out, sizeof(head) + length, &tail);
 	if (r < 0)
 		return r;
-	wire_frame_head((uint8_t *)tail, type, stream, length);
+	memcpy(tail, head, sizeof(head));
 	if (length > 0)
-		memcpy(tail + WIRE_HEAD_BYTES, payload, length);
-	commit_frame(link, WIRE_HEAD_BYTES + length);
+		memcpy(tail + sizeof(head), payload, length);
+	queue_frame(link, sizeof(head) + length);
+	consume_out(link, written);
+	update_events(link);
 	return 0;
 }
 
