@@ -86,21 +86,20 @@ static int message_send(struct session *session, uint8_t opcode, const char *dat
 }
 
 /* Bytes of the frame's head and of its payload; 0 when the head is not whole yet. */
-static size_t frame_measure(const struct buf *input, size_t *ret_length)
+static size_t frame_measure(const uint8_t *data, size_t got, size_t *ret_length)
 {
-	const uint8_t *data = (const uint8_t *)input->data;
 	uint16_t length16;
 	uint64_t length64;
 
-	if (input->length < 2)
+	if (got < 2)
 		return 0;
 	*ret_length = data[1] & 0x7f;
-	if (*ret_length == 126 && input->length >= 4) {
+	if (*ret_length == 126 && got >= 4) {
 		memcpy(&length16, data + 2, sizeof(length16));
 		*ret_length = be16toh(length16);
 		return 4;
 	}
-	if (*ret_length == 127 && input->length >= 10) {
+	if (*ret_length == 127 && got >= 10) {
 		memcpy(&length64, data + 2, sizeof(length64));
 		*ret_length = be64toh(length64);
 		return 10;
@@ -138,18 +137,22 @@ static int frame_take(struct session *session, uint8_t opcode, const char *data,
 /* Takes the whole frames that have come. */
 static int frames_take(struct session *session)
 {
-	size_t head, length;
+	size_t at = 0, head, length;
 	int r = 0;
 
-	while (r == 0 && !session->over && (head = frame_measure(&session->input, &length)) > 0) {
-		if (length > MESSAGE_BYTES_MAX)
+	while (r == 0 && !session->over) {
+		const char *data = session->input.data + at;
+		size_t got = session->input.length - at;
+
+		head = frame_measure((const uint8_t *)data, got, &length);
+		if (head > 0 && length > MESSAGE_BYTES_MAX)
 			return -EMSGSIZE;
-		if (session->input.length < head + length)
+		if (head == 0 || got < head + length)
 			break;
-		r = frame_take(session, (uint8_t)session->input.data[0], session->input.data + head,
-			       length);
-		buf_consume(&session->input, head + length);
+		r = frame_take(session, (uint8_t)data[0], data + head, length);
+		at += head + length;
 	}
+	buf_consume(&session->input, at);
 	return r;
 }
 
@@ -172,9 +175,10 @@ static int session_read(struct session *session, bool whole)
 
 	while ((r = frames_take(session)) == 0 && !session->over &&
 	       (whole || session->first_ms == 0)) {
-		if (buf_reserve(&session->input, 65536, &tail) < 0)
+		/* More than a frame: there is nothing left of it to move to the front. */
+		if (buf_reserve(&session->input, MESSAGE_BYTES_MAX, &tail) < 0)
 			return -EFBIG;
-		got = read(session->fd, tail, 65536);
+		got = read(session->fd, tail, MESSAGE_BYTES_MAX);
 		if (got <= 0)
 			return got == 0 ? -EPIPE : -errno;
 		buf_commit(&session->input, (size_t)got);
