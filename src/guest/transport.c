@@ -139,7 +139,7 @@ static int wait_until_connected(int fd)
 int transport_dial_control(void)
 {
 	_cleanup_fd_ int fd = -1;
-	bool connecting;
+	bool connecting = false;
 	int r;
 
 	if (!uevent_wait(find_transport, NULL, CONTROL_TIMEOUT_NS))
