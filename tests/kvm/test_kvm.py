@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 NAMES = re.findall(r"^scenario_([a-z_]+)\(\)$", (HERE / "scenarios.sh").read_text(), re.M)
 # What QEMU reads to boot the microvm machine.
 QEMU_FILES = ("qboot.rom", "bios-microvm.bin", "pvh.bin", "linuxboot_dma.bin")
-TIMEOUT_S = 340
+TIMEOUT_S = 460
 
 SCRIPT = """
 ip address add 10.1.2.3/32 dev lo
