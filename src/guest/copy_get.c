@@ -536,6 +536,7 @@ static int put_path(const char *path)
 	bool has_slash = bytes > 0 && path[bytes - 1] == '/';
 	_cleanup_fd_ int fd = -1;
 	const char *start;
+	struct stat st;
 
 	while (bytes > 0 && path[bytes - 1] == '/')
 		bytes--;
@@ -551,12 +552,13 @@ static int put_path(const char *path)
 		return put_content_of(path);
 	directory[start - directory] = '\0';
 	fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return copy_fail_errno(get.failure, "cannot find %.400s", path);
 	if (push_name(leaf, "") < 0)
 		return -1;
 	if (has_slash)
 		strcat(leaf, "/");
+	/* Here the sentence can have the whole path. */
+	if (fd < 0 || fstatat(fd, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return copy_fail_errno(get.failure, "cannot find %.400s", path);
 	return put_entry(fd, leaf, 0);
 }
 
