@@ -28,16 +28,8 @@
 #include "request.h"
 #include "server.h"
 #include "websocket.h"
+#include "wire/exec_channel.h"
 #include "wire/signal.h"
-
-enum channel {
-	CHANNEL_STDIN = 0,
-	CHANNEL_STDOUT = 1,
-	CHANNEL_STDERR = 2,
-	CHANNEL_EXIT = 3,
-	CHANNEL_RESIZE = 4,
-	CHANNEL_CLOSE = 255,
-};
 
 enum phase {
 	PHASE_OPENING,
@@ -149,7 +141,7 @@ static void send_verdict(struct exec_ws *ws, const struct verdict *verdict)
 		close_with(ws, WEBSOCKET_INTERNAL, "the result is too large");
 		return;
 	}
-	websocket_send(ws->websocket, CHANNEL_EXIT, out.data, out.length);
+	websocket_send(ws->websocket, EXEC_CHANNEL_EXIT, out.data, out.length);
 	close_with(ws, WEBSOCKET_NORMAL, "");
 }
 
@@ -208,7 +200,8 @@ static void on_output(void *user, enum wire_stream stream, const void *data, siz
 	struct exec_ws *ws = user;
 	bool is_errors = stream == WIRE_STREAM_STDERR;
 
-	websocket_send(ws->websocket, is_errors ? CHANNEL_STDERR : CHANNEL_STDOUT, data, length);
+	websocket_send(ws->websocket, is_errors ? EXEC_CHANNEL_STDERR : EXEC_CHANNEL_STDOUT, data,
+		       length);
 	ws->owed[is_errors] += length;
 	give_credit(ws);
 }
@@ -285,7 +278,7 @@ static void take_resize(struct exec_ws *ws, const uint8_t *data, size_t length)
 
 static void take_close(struct exec_ws *ws, const uint8_t *data, size_t length)
 {
-	if (length != 1 || data[0] != CHANNEL_STDIN) {
+	if (length != 1 || data[0] != EXEC_CHANNEL_STDIN) {
 		close_with(ws, WEBSOCKET_POLICY, "channel 255 closes channel 0 and no other");
 		return;
 	}
@@ -299,9 +292,9 @@ static void take_binary(struct exec_ws *ws, const uint8_t *data, size_t length)
 		uint8_t channel;
 		void (*take)(struct exec_ws *ws, const uint8_t *data, size_t length);
 	} channels[] = {
-		{CHANNEL_STDIN, take_input},
-		{CHANNEL_RESIZE, take_resize},
-		{CHANNEL_CLOSE, take_close},
+		{EXEC_CHANNEL_STDIN, take_input},
+		{EXEC_CHANNEL_RESIZE, take_resize},
+		{EXEC_CHANNEL_CLOSE, take_close},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(channels) && length > 0; i++) {

@@ -17,6 +17,7 @@
 #include "signals.h"
 #include "terminal.h"
 #include "websocket.h"
+#include "wire/exec_channel.h"
 
 /* One message is taken at once, and but for what had come with it no other before its bytes have gone. */
 #define OUTPUT_BYTES_MAX (WEBSOCKET_MESSAGE_BYTES_MAX + WEBSOCKET_AHEAD_BYTES)
@@ -29,15 +30,6 @@
 #define ALIVE_INTERVAL_MS 15000
 /* So many interrupts the command may live through; the next one is for us. */
 #define PASSED_SIGNALS_MAX 2
-
-enum channel {
-	CHANNEL_STDIN = 0,
-	CHANNEL_STDOUT = 1,
-	CHANNEL_STDERR = 2,
-	CHANNEL_EXIT = 3,
-	CHANNEL_RESIZE = 4,
-	CHANNEL_CLOSE = 255,
-};
 
 struct output {
 	int fd;
@@ -89,9 +81,10 @@ static void on_message(void *user, bool text, const uint8_t *data, size_t length
 	/* Others are of a newer server, and not for us. */
 	if (text || length == 0 || run->verdict != NULL)
 		return;
-	if (data[0] == CHANNEL_STDOUT || data[0] == CHANNEL_STDERR)
-		take_output(run, &run->outputs[data[0] - CHANNEL_STDOUT], data + 1, length - 1);
-	else if (data[0] == CHANNEL_EXIT)
+	if (data[0] == EXEC_CHANNEL_STDOUT || data[0] == EXEC_CHANNEL_STDERR)
+		take_output(run, &run->outputs[data[0] - EXEC_CHANNEL_STDOUT], data + 1,
+			    length - 1);
+	else if (data[0] == EXEC_CHANNEL_EXIT)
 		take_verdict(run, data + 1, length - 1);
 }
 
@@ -125,10 +118,10 @@ static void write_some(struct run *run, struct output *output)
 
 static void end_input(struct run *run)
 {
-	static const uint8_t which = CHANNEL_STDIN;
+	static const uint8_t which = EXEC_CHANNEL_STDIN;
 
 	run->has_input = false;
-	websocket_send(run->websocket, CHANNEL_CLOSE, &which, 1);
+	websocket_send(run->websocket, EXEC_CHANNEL_CLOSE, &which, 1);
 }
 
 static void read_input(struct run *run)
@@ -142,7 +135,7 @@ static void read_input(struct run *run)
 	if (n <= 0)
 		end_input(run);
 	else
-		websocket_send(run->websocket, CHANNEL_STDIN, data, (size_t)n);
+		websocket_send(run->websocket, EXEC_CHANNEL_STDIN, data, (size_t)n);
 }
 
 static void send_size(struct run *run)
@@ -153,7 +146,7 @@ static void send_size(struct run *run)
 	if (!run->stream->tty || size.rows == 0 || size.columns == 0)
 		return;
 	snprintf(text, sizeof(text), "{\"width\": %u, \"height\": %u}", size.columns, size.rows);
-	websocket_send(run->websocket, CHANNEL_RESIZE, text, strlen(text));
+	websocket_send(run->websocket, EXEC_CHANNEL_RESIZE, text, strlen(text));
 }
 
 static void pass_signal(struct run *run, int number, const char *name)

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "wire/exec_channel.h"
+
 #define WINDOW LIMIT_WINDOW_BYTES
 
 static int tear_down(void **state)
@@ -119,7 +121,7 @@ static void expect_close(int status)
 
 static void expect_end(const char *json)
 {
-	expect_output(CHANNEL_EXIT, json, strlen(json));
+	expect_output(EXEC_CHANNEL_EXIT, json, strlen(json));
 	expect_close(1000);
 }
 
@@ -235,10 +237,10 @@ static void output_comes_on_its_channel(void **state)
 	memset(data, 'x', sizeof(data));
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
 		rig_output(WIRE_STREAM_STDOUT, data, lengths[i]);
-		expect_output(CHANNEL_STDOUT, data, lengths[i]);
+		expect_output(EXEC_CHANNEL_STDOUT, data, lengths[i]);
 	}
 	rig_output(WIRE_STREAM_STDERR, "e", 1);
-	expect_output(CHANNEL_STDERR, "e", 1);
+	expect_output(EXEC_CHANNEL_STDERR, "e", 1);
 	assert_int_equal(rig.session->unpaid, 0);
 }
 
