@@ -143,6 +143,36 @@ int cli_for_each(const struct opt_parser *parser, char **argv, cli_each_fn *each
 	return code;
 }
 
+int cli_list(const struct cli_listing *listing, bool json, bool quiet, struct err *err)
+{
+	struct client_request request = {.method = "GET", .path = listing->path};
+	_cleanup_client_ struct client *client = NULL;
+	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_table_ struct table table = {0};
+	json_t *items, *item;
+	size_t i;
+	int r;
+
+	table_init(&table, listing->head);
+	r = cli_connect(&client, err);
+	if (r >= 0)
+		r = client_json(client, &request, &answer, err);
+	if (r < 0)
+		return r;
+	items = json_object_get(answer, listing->member);
+	if (json)
+		return cli_print_json(items, err);
+	json_array_foreach(items, i, item) {
+		if (quiet)
+			printf("%s\n", cli_text(item, listing->key));
+		else
+			listing->add_row(&table, item);
+	}
+	if (!quiet)
+		table_print(&table, stdout);
+	return cli_flush(err);
+}
+
 int cli_read_time(const char *text, int64_t *ret_ns, struct err *err)
 {
 	static const struct {

@@ -88,6 +88,21 @@ typedef int cli_each_fn(struct client *client, const char *name, void *user, str
 int cli_for_each(const struct opt_parser *parser, char **argv, cli_each_fn *each, void *user,
 		 struct err *err) _must_check_;
 
+struct table;
+
+/* What the server lists whole, in one array. */
+struct cli_listing {
+	const char *path;
+	const char *member;      /* the array's */
+	const char *key;         /* of an item: what alone is printed with -q */
+	const char *const *head; /* of the table; ends with NULL */
+	void (*add_row)(struct table *table, json_t *item);
+};
+
+/* Asks and prints: the array as JSON, a key each line, or a table. 0 or a negative errno. */
+int cli_list(const struct cli_listing *listing, bool json, bool quiet,
+	     struct err *err) _must_check_;
+
 /* RFC 3339, seconds since 1970, or as in "1h30m" for as long ago. */
 int cli_read_time(const char *text, int64_t *ret_ns, struct err *err) _must_check_;
 

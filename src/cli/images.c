@@ -284,36 +284,13 @@ static void add_row(struct table *table, json_t *image)
 	}
 }
 
-static int list(bool json, bool quiet, struct err *err)
-{
-	static const char *const head[] = {"NAME", "DIGEST", "SIZE", "IMPORTED", NULL};
-	struct client_request request = {.method = "GET", .path = "/v1/images"};
-	_cleanup_client_ struct client *client = NULL;
-	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_table_ struct table table = {0};
-	json_t *images, *image;
-	size_t i;
-	int r;
+static const char *const head[] = {"NAME", "DIGEST", "SIZE", "IMPORTED", NULL};
 
-	table_init(&table, head);
-	r = cli_connect(&client, err);
-	if (r >= 0)
-		r = client_json(client, &request, &answer, err);
-	if (r < 0)
-		return r;
-	images = json_object_get(answer, "images");
-	if (json)
-		return cli_print_json(images, err);
-	json_array_foreach(images, i, image) {
-		if (quiet)
-			printf("%s\n", cli_text(image, "digest"));
-		else
-			add_row(&table, image);
-	}
-	if (!quiet)
-		table_print(&table, stdout);
-	return cli_flush(err);
-}
+static const struct cli_listing listing = {.path = "/v1/images",
+					   .member = "images",
+					   .key = "digest",
+					   .head = head,
+					   .add_row = add_row};
 
 int command_images(char **argv, struct err *err)
 {
@@ -332,7 +309,7 @@ int command_images(char **argv, struct err *err)
 	int r;
 
 	r = cli_parse_alone(&parser, argv, err);
-	return r <= 0 ? r : list(json, quiet, err);
+	return r <= 0 ? r : cli_list(&listing, json, quiet, err);
 }
 
 /* ---- rmi ---- */

@@ -49,36 +49,13 @@ static void add_row(struct table *table, json_t *volume)
 	table_add(table, cells);
 }
 
-static int list(bool json, bool quiet, struct err *err)
-{
-	static const char *const head[] = {"NAME", "SIZE", "CREATED", "MACHINES", NULL};
-	struct client_request request = {.method = "GET", .path = "/v1/volumes"};
-	_cleanup_client_ struct client *client = NULL;
-	_cleanup_json_ json_t *answer = NULL;
-	_cleanup_table_ struct table table = {0};
-	json_t *volumes, *volume;
-	size_t i;
-	int r;
+static const char *const head[] = {"NAME", "SIZE", "CREATED", "MACHINES", NULL};
 
-	table_init(&table, head);
-	r = cli_connect(&client, err);
-	if (r >= 0)
-		r = client_json(client, &request, &answer, err);
-	if (r < 0)
-		return r;
-	volumes = json_object_get(answer, "volumes");
-	if (json)
-		return cli_print_json(volumes, err);
-	json_array_foreach(volumes, i, volume) {
-		if (quiet)
-			printf("%s\n", cli_text(volume, "name"));
-		else
-			add_row(&table, volume);
-	}
-	if (!quiet)
-		table_print(&table, stdout);
-	return cli_flush(err);
-}
+static const struct cli_listing listing = {.path = "/v1/volumes",
+					   .member = "volumes",
+					   .key = "name",
+					   .head = head,
+					   .add_row = add_row};
 
 static int volume_ls(char **argv, struct err *err)
 {
@@ -97,7 +74,7 @@ static int volume_ls(char **argv, struct err *err)
 	int r;
 
 	r = cli_parse_alone(&parser, argv, err);
-	return r <= 0 ? r : list(json, quiet, err);
+	return r <= 0 ? r : cli_list(&listing, json, quiet, err);
 }
 
 /* ---- create ---- */
