@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sorted.h"
 #include "bounds.h"
 #include "machine.h"
 #include "restart.h"
@@ -16,34 +17,24 @@
 #include "store.h"
 #include "supervisor.h"
 
+static const char *id_at(const void *list, size_t index)
+{
+	return ((struct machine *const *)list)[index]->id;
+}
+
+static const char *name_at(const void *list, size_t index)
+{
+	return ((struct machine *const *)list)[index]->name;
+}
+
 size_t machines_lower_bound(const struct machines *machines, const char *id)
 {
-	size_t low = 0, high = machines->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(machines->by_id[middle]->id, id) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return sorted_lower_bound(machines->by_id, machines->count, id_at, id);
 }
 
 static size_t lower_bound_name(const struct machines *machines, const char *name)
 {
-	size_t low = 0, high = machines->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(machines->by_name[middle]->name, name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return sorted_lower_bound(machines->by_name, machines->count, name_at, name);
 }
 
 static void insert_at(struct machine **array, size_t count, size_t index, struct machine *machine)

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sorted.h"
 #include "bounds.h"
 #include "disk.h"
 #include "events.h"
@@ -26,19 +27,14 @@ struct volume_wait {
 
 /* ---- the list ---- */
 
+static const char *name_at(const void *list, size_t index)
+{
+	return ((struct volume *const *)list)[index]->name;
+}
+
 static size_t lower_bound(const struct volumes *volumes, const char *name)
 {
-	size_t low = 0, high = volumes->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (strcmp(volumes->items[middle]->name, name) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return sorted_lower_bound(volumes->items, volumes->count, name_at, name);
 }
 
 static struct volume *find_any(const struct volumes *volumes, const char *name)

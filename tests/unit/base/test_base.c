@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/opt.h"
 #include "base/proc.h"
+#include "base/sorted.h"
 #include "base/spawn.h"
 #include "base/strv.h"
 
@@ -583,9 +584,28 @@ static void opt_refuses_by_name(void **state)
 
 #define in_directory(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 
+static const char *text_at(const void *list, size_t index)
+{
+	return ((const char *const *)list)[index];
+}
+
+static void the_place_in_an_order_is_found(void **state)
+{
+	static const char *const texts[] = {"b", "d", "d", "f"};
+
+	assert_int_equal(sorted_lower_bound(texts, 0, text_at, "b"), 0);
+	assert_int_equal(sorted_lower_bound(texts, 4, text_at, "a"), 0);
+	assert_int_equal(sorted_lower_bound(texts, 4, text_at, "b"), 0);
+	assert_int_equal(sorted_lower_bound(texts, 4, text_at, "c"), 1);
+	assert_int_equal(sorted_lower_bound(texts, 4, text_at, "d"), 1);
+	assert_int_equal(sorted_lower_bound(texts, 4, text_at, "e"), 3);
+	assert_int_equal(sorted_lower_bound(texts, 4, text_at, "g"), 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_place_in_an_order_is_found),
 		cmocka_unit_test(err_prefix_puts_context_in_front),
 		cmocka_unit_test(err_text_is_cut_not_overrun),
 		cmocka_unit_test(buf_refuses_what_passes_its_maximum),
