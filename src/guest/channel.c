@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -130,6 +131,29 @@ void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stre
 	assert(channel->out_end + WIRE_HEAD_BYTES + length <= sizeof(channel->out));
 	wire_frame_head(channel->out + channel->out_end, type, stream, length);
 	channel->out_end += WIRE_HEAD_BYTES + length;
+}
+
+int channel_splice(struct channel *channel, enum wire_type type, uint8_t stream, int pipe_fd,
+		   size_t length)
+{
+	ssize_t n = 0;
+
+	assert(channel_is_flushed(channel) && length <= DATA_BYTES_MAX);
+	(void)out_room(channel);
+	wire_frame_head(channel->out, type, stream, length);
+	channel->out_end = WIRE_HEAD_BYTES;
+	channel_flush(channel);
+	if (channel_is_flushed(channel) && !channel->ended)
+		n = splice(pipe_fd, NULL, channel->fd, NULL, length, SPLICE_F_NONBLOCK);
+	for (length -= (size_t)MAX(n, 0); length > 0; length -= (size_t)n) {
+		n = read(pipe_fd, channel->out + channel->out_end, length);
+		if (n <= 0) {
+			channel->ended = true;
+			return -1;
+		}
+		channel->out_end += (size_t)n;
+	}
+	return 0;
 }
 
 static void finish_connecting(struct channel *channel)

@@ -58,6 +58,13 @@ void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t st
 uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size);
 void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stream, size_t length);
 
+/*
+ * The same of the `length` bytes that wait in a pipe that nobody else reads, past our memory as far as the
+ * transport takes them. For an empty queue. 0, or -1: the pipe did not hold them, and the channel ended.
+ */
+int channel_splice(struct channel *channel, enum wire_type type, uint8_t stream, int pipe_fd,
+		   size_t length);
+
 /* Bytes that are queued. */
 static inline size_t channel_queued(const struct channel *channel)
 {

@@ -20,6 +20,7 @@
 #define AWAIT_INTERVAL_NS (5 * NS_PER_MS) /* not everything that is awaited is announced */
 #define HOLD_NS           (20 * NS_PER_MS)
 #define OUTPUTS           2
+#define SPLICE_BYTES_MIN  (32 * KIB)
 
 #define TERMINAL_END_OF_FILE '\x04'
 
@@ -244,22 +245,43 @@ static void discard_output(struct session *s, size_t output)
 		close_output(s, output);
 }
 
+static void count_output(struct session *s, size_t output, size_t length)
+{
+	(void)credit_take(&s->output_credit[output], length);
+	s->output_left[output] -= MIN(length, s->output_left[output]);
+}
+
+/* Much output that the channel can take at once need not be copied. False: it is to be read. */
+static bool splice_output(struct session *s, size_t output, size_t size)
+{
+	int waiting = 0;
+
+	if (s->process.tty || platform_has_session_ports() || s->channel.connecting ||
+	    channel_queued(&s->channel) > 0 ||
+	    ioctl(*output_fd(s, output), FIONREAD, &waiting) < 0 ||
+	    MIN((size_t)waiting, size) < SPLICE_BYTES_MIN)
+		return false;
+	size = MIN((size_t)waiting, size);
+	if (channel_splice(&s->channel, output == 0 ? WIRE_STDOUT : WIRE_STDERR,
+			   output_stream(output), *output_fd(s, output), size) == 0)
+		count_output(s, output, size);
+	return true;
+}
+
 static void send_output(struct session *s, size_t output)
 {
-	struct credit *credit = &s->output_credit[output];
 	size_t size;
 	uint8_t *data = channel_data_begin(&s->channel, &size);
 	ssize_t n;
 
-	size = MIN(size, credit->open);
-	if (size == 0)
+	size = MIN(size, s->output_credit[output].open);
+	if (size == 0 || splice_output(s, output, size))
 		return;
 	n = read(*output_fd(s, output), data, size);
 	if (n > 0) {
-		(void)credit_take(credit, (size_t)n);
 		channel_data_end(&s->channel, output == 0 ? WIRE_STDOUT : WIRE_STDERR,
 				 output_stream(output), (size_t)n);
-		s->output_left[output] -= MIN((size_t)n, s->output_left[output]);
+		count_output(s, output, (size_t)n);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		close_output(s, output);
 	}

@@ -328,6 +328,59 @@ static void channel_keeps_room_for_messages_when_data_fills_it(void **state)
 	close(fds[1]);
 }
 
+static size_t fill_socket(int fd)
+{
+	static const uint8_t nothing[1000];
+	size_t length = 0;
+	ssize_t n;
+
+	while ((n = write(fd, nothing, sizeof(nothing))) > 0)
+		length += (size_t)n;
+	return length;
+}
+
+/* A frame whose payload goes past the queue; one into a full socket; a pipe that holds too little. */
+static void channel_splices_whole_frames(void **state)
+{
+	static struct channel channel;
+	static uint8_t data[60000], in[MIB];
+	struct wire_frame frame;
+	int fds[2], ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * 7 + i / 256);
+	channel_open(&channel, fds[0], false);
+	for (int full = 0; full < 2; full++) {
+		size_t start = full ? fill_socket(fds[0]) : 0, length = 0, used;
+
+		assert_int_equal(write(ends[1], data, sizeof(data)), sizeof(data));
+		assert_int_equal(channel_splice(&channel, WIRE_STDERR, 2, ends[0], sizeof(data)),
+				 0);
+		assert_int_equal(channel_is_flushed(&channel), !full);
+		while (length < start + WIRE_HEAD_BYTES + sizeof(data)) {
+			ssize_t n = read(fds[1], in + length, sizeof(in) - length);
+
+			assert_true(n > 0);
+			length += (size_t)n;
+			channel_flush(&channel);
+		}
+		assert_int_equal(wire_frame_parse(in + start, length - start, &frame, &used), 0);
+		assert_int_equal(used, length - start);
+		assert_int_equal(frame.type, WIRE_STDERR);
+		assert_memory_equal(frame.payload, data, sizeof(data));
+	}
+	assert_int_equal(write(ends[1], data, 100), 100);
+	assert_int_equal(channel_splice(&channel, WIRE_STDERR, 2, ends[0], 101), -1);
+	assert_true(channel.ended);
+	channel_close(&channel);
+	close(fds[1]);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void channel_ends_at_a_frame_of_impossible_length(void **state)
 {
 	static const uint8_t bad[] = {0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0};
@@ -448,6 +501,7 @@ int main(void)
 		cmocka_unit_test(sender_survives_a_peer_that_grants_without_end),
 		cmocka_unit_test(ring_keeps_order_round_its_end_and_refuses_too_much),
 		cmocka_unit_test(channel_keeps_room_for_messages_when_data_fills_it),
+		cmocka_unit_test(channel_splices_whole_frames),
 		cmocka_unit_test(channel_ends_at_a_frame_of_impossible_length),
 		cmocka_unit_test(texts_of_etc_say_what_the_configuration_says),
 		cmocka_unit_test(addresses_are_parsed_strictly),
