@@ -22,6 +22,7 @@
 #include "http.h"
 
 #define MESSAGE_BYTES_MAX (1u << 17)
+#define READ_BYTES        (1u << 19)
 #define FRAME_TEXT        0x81
 #define FRAME_BINARY      0x82
 #define FRAME_CLOSE       0x88
@@ -160,7 +161,7 @@ static int session_open(struct session *session, char **operands)
 {
 	int r = http_connect(operands[0], &session->fd);
 
-	buf_init(&session->input, 4 * MESSAGE_BYTES_MAX);
+	buf_init(&session->input, 2 * READ_BYTES);
 	if (r == 0)
 		r = handshake(session, operands[1]);
 	return r < 0 ? r : message_send(session, FRAME_TEXT, operands[2], strlen(operands[2]));
@@ -175,10 +176,10 @@ static int session_read(struct session *session, bool whole)
 
 	while ((r = frames_take(session)) == 0 && !session->over &&
 	       (whole || session->first_ms == 0)) {
-		/* More than a frame: there is nothing left of it to move to the front. */
-		if (buf_reserve(&session->input, MESSAGE_BYTES_MAX, &tail) < 0)
+		/* More than a window: nothing is left of a frame to be moved to the front. */
+		if (buf_reserve(&session->input, READ_BYTES, &tail) < 0)
 			return -EFBIG;
-		got = read(session->fd, tail, MESSAGE_BYTES_MAX);
+		got = read(session->fd, tail, READ_BYTES);
 		if (got <= 0)
 			return got == 0 ? -EPIPE : -errno;
 		buf_commit(&session->input, (size_t)got);
