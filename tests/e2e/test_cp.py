@@ -135,7 +135,7 @@ def test_what_is_not_there(server, place, tmp_path):
         ((tmp_path / "none", place), "No such file"),
         ((KRUNCTL, f"{place}/no/such/place"), "No such file"),
         ((KRUNCTL, f"{place}/dir/"), "there is no directory"),
-        ((KRUNCTL, f"{NAME}:/proc/none"), "cannot make none"),
+        ((KRUNCTL, f"{NAME}:/proc/none"), "takes no files"),
     ]
     for arguments, sentence in cases:
         done = server.krunctl("cp", *arguments, check=False)
