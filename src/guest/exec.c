@@ -246,7 +246,7 @@ static void unblock_signals(void)
 /* Why an exec of a file that was asked for by its path, or found, did not work. */
 static int fail_exec(const char *path, int error, struct failure *failure)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	switch (error) {
 	case ENOENT:
@@ -274,7 +274,7 @@ static int run(const struct wire_process *what, const char *const *env, struct f
 {
 	const char *path = exec_env_get(env, "PATH");
 	char candidate[LIMIT_PATH_BYTES + 1], denied[LIMIT_PATH_BYTES + 1] = "";
-	struct stat st;
+	struct stat st = {0};
 	int r;
 
 	if (strchr(what->argv[0], '/') != NULL) {

@@ -22,7 +22,7 @@ struct lines {
 
 static void lines_open(struct lines *lines, const char *path)
 {
-	struct stat st;
+	struct stat st = {0};
 
 	/* Not an initializer: it would write all of the buffer. */
 	lines->fd = raw_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
