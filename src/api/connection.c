@@ -702,7 +702,8 @@ static int init_stream(struct connection *connection)
 	return uv_tcp_init(loop, &connection->tcp);
 }
 
-void connection_accept(struct server *server, uv_stream_t *listener, enum connection_origin origin)
+/* One of the server's whose stream is not open yet; NULL: its handle could not be had. */
+static struct connection *connection_new(struct server *server, enum connection_origin origin)
 {
 	static const struct http_events events = {.on_head = on_head, .on_body = on_body};
 	struct connection *connection = mem_new(struct connection);
@@ -711,7 +712,7 @@ void connection_accept(struct server *server, uv_stream_t *listener, enum connec
 	connection->origin = origin;
 	if (init_stream(connection) < 0) {
 		free(connection);
-		return;
+		return NULL;
 	}
 	uv_timer_init(server->loop, &connection->timer);
 	connection->stream.data = connection;
@@ -724,6 +725,21 @@ void connection_accept(struct server *server, uv_stream_t *listener, enum connec
 		connection->next->previous = connection;
 	server->connections = connection;
 	server->connection_count++;
+	return connection;
+}
+
+static void begin(struct connection *connection)
+{
+	connection->activity_ms = uv_now(connection->server->loop);
+	set_phase(connection, PHASE_IDLE);
+}
+
+void connection_accept(struct server *server, uv_stream_t *listener, enum connection_origin origin)
+{
+	struct connection *connection = connection_new(server, origin);
+
+	if (connection == NULL)
+		return;
 	if (uv_accept(listener, &connection->stream) < 0 ||
 	    server->connection_count > HTTP_CONNECTIONS_MAX) {
 		connection_close(connection);
@@ -734,6 +750,5 @@ void connection_accept(struct server *server, uv_stream_t *listener, enum connec
 		uv_tcp_keepalive(&connection->tcp, 1, 60);
 		uv_tcp_nodelay(&connection->tcp, 1);
 	}
-	connection->activity_ms = uv_now(server->loop);
-	set_phase(connection, PHASE_IDLE);
+	begin(connection);
 }

@@ -57,22 +57,11 @@ static void connect_client(int ret_fds[2])
 	assert(fd_socketpair(ret_fds) >= 0);
 	assert(fd_set_nonblock(ret_fds[1], true) >= 0);
 	/* What connection_accept() does, with a socket that is connected already. */
-	struct connection *connection = mem_new(struct connection);
-	static const struct http_events events = {.on_head = on_head, .on_body = on_body};
+	struct connection *connection = connection_new(&server, CONNECTION_UNIX);
 
-	connection->server = &server;
-	connection->origin = CONNECTION_UNIX;
-	uv_pipe_init(&loop, &connection->pipe, 0);
-	uv_timer_init(&loop, &connection->timer);
-	connection->stream.data = connection;
-	connection->timer.data = connection;
-	connection->handles_open = 2;
-	http_parser_init(&connection->parser, &events, connection);
-	buf_init(&connection->pending, HTTP_PENDING_BYTES_MAX);
-	server.connections = connection;
-	server.connection_count++;
+	assert(connection != NULL);
 	assert(uv_pipe_open(&connection->pipe, ret_fds[0]) >= 0);
-	set_phase(connection, PHASE_IDLE);
+	begin(connection);
 }
 
 static void take_answers(int fd, bool *first)

@@ -21,8 +21,7 @@ static int client;
 
 static int set_up(void **state)
 {
-	static const struct http_events events = {.on_head = on_head, .on_body = on_body};
-	struct connection *connection = mem_new(struct connection);
+	struct connection *connection;
 	int fds[2];
 
 	uv_loop_init(&loop);
@@ -30,21 +29,10 @@ static int set_up(void **state)
 	if (fd_socketpair(fds) < 0)
 		return -1;
 	client = fds[1];
-	connection->server = &server;
-	connection->origin = CONNECTION_UNIX;
-	uv_pipe_init(&loop, &connection->pipe, 0);
-	uv_timer_init(&loop, &connection->timer);
-	connection->stream.data = connection;
-	connection->timer.data = connection;
-	connection->handles_open = 2;
-	http_parser_init(&connection->parser, &events, connection);
-	buf_init(&connection->pending, HTTP_PENDING_BYTES_MAX);
-	server.connections = connection;
-	server.connection_count = 1;
-	connection->activity_ms = uv_now(&loop);
-	if (uv_pipe_open(&connection->pipe, fds[0]) < 0)
+	connection = connection_new(&server, CONNECTION_UNIX);
+	if (connection == NULL || uv_pipe_open(&connection->pipe, fds[0]) < 0)
 		return -1;
-	set_phase(connection, PHASE_IDLE);
+	begin(connection);
 	return 0;
 }
 
