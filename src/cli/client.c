@@ -582,6 +582,24 @@ int client_end_upgrade(struct client_call *call, const char *key, int *ret_fd, s
 	return r;
 }
 
+int client_finish(struct client_call *call, const struct client_pulse *pulse,
+		  struct buf *ret_answer, struct err *err)
+{
+	int interval_ms = pulse != NULL ? pulse->interval_ms : 1000;
+
+	while (!client_call_is_done(call)) {
+		int r = client_step(call->client, -1, interval_ms, err);
+
+		if (r < 0) {
+			client_end(call, NULL, NULL);
+			return r;
+		}
+		if (pulse != NULL)
+			pulse->beat(pulse->user);
+	}
+	return client_end(call, ret_answer, err);
+}
+
 int client_do(struct client *client, const struct client_request *request, struct buf *ret_answer,
 	      struct err *err)
 {
@@ -589,16 +607,7 @@ int client_do(struct client *client, const struct client_request *request, struc
 	int r;
 
 	r = client_begin(client, request, &call, err);
-	if (r < 0)
-		return r;
-	while (!client_call_is_done(call)) {
-		r = client_step(client, -1, 1000, err);
-		if (r < 0) {
-			client_end(call, NULL, NULL);
-			return r;
-		}
-	}
-	return client_end(call, ret_answer, err);
+	return r < 0 ? r : client_finish(call, NULL, ret_answer, err);
 }
 
 int client_json(struct client *client, const struct client_request *request, json_t **ret_answer,

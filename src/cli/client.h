@@ -65,6 +65,17 @@ const char *client_name(const struct client *client);
 /* Whom it asks; lives as long as the client. */
 const struct endpoint *client_endpoint(const struct client *client);
 
+/* What is to be done at least that often while a call is waited for. */
+struct client_pulse {
+	int interval_ms;
+	void (*beat)(void *user);
+	void *user;
+};
+
+/* Waits until the call is done, and ends it as client_end() does. `pulse` may be NULL. */
+int client_finish(struct client_call *call, const struct client_pulse *pulse,
+		  struct buf *ret_answer, struct err *err) _must_check_;
+
 /* One call from begin to end. `ret_answer`, which may be NULL, is what was collected. */
 int client_do(struct client *client, const struct client_request *request, struct buf *ret_answer,
 	      struct err *err) _must_check_;

@@ -279,24 +279,24 @@ void progress_free(struct progress *progress)
 
 /* ---- calls ---- */
 
+static void beat(void *user)
+{
+	progress_tick(user);
+}
+
 int progress_do(struct progress *progress, struct client *client,
 		const struct client_request *request, struct buf *ret_answer, struct err *err)
 {
+	const struct client_pulse pulse = {
+		.interval_ms = progress->is_live ? PROGRESS_TICK_MS : 1000,
+		.beat = beat,
+		.user = progress,
+	};
 	struct client_call *call;
 	int r;
 
 	r = client_begin(client, request, &call, err);
-	if (r < 0)
-		return r;
-	while (!client_call_is_done(call)) {
-		r = client_step(client, -1, progress->is_live ? PROGRESS_TICK_MS : 1000, err);
-		if (r < 0) {
-			client_end(call, NULL, NULL);
-			return r;
-		}
-		progress_tick(progress);
-	}
-	return client_end(call, ret_answer, err);
+	return r < 0 ? r : client_finish(call, &pulse, ret_answer, err);
 }
 
 int progress_json(struct progress *progress, struct client *client,
