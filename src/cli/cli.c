@@ -53,6 +53,21 @@ int cli_parse(const struct opt_parser *parser, char **argv, size_t min,
 	return 1;
 }
 
+int cli_parse_one(const struct opt_parser *parser, char **argv, const char *what,
+		  const char **ret_operand, struct err *err)
+{
+	struct cli_arguments arguments;
+	int r;
+
+	r = cli_parse(parser, argv, 1, &arguments, err);
+	if (r <= 0)
+		return r;
+	if (arguments.count > 1)
+		return err_set(err, EINVAL, "%s takes one %s at a time", argv[0], what);
+	*ret_operand = arguments.operands[0];
+	return r;
+}
+
 int cli_parse_alone(const struct opt_parser *parser, char **argv, struct err *err)
 {
 	struct cli_arguments arguments;

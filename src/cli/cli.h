@@ -55,6 +55,10 @@ struct cli_arguments {
 int cli_parse(const struct opt_parser *parser, char **argv, size_t min,
 	      struct cli_arguments *ret_arguments, struct err *err) _must_check_;
 
+/* The same for a command that takes exactly one operand, which is called `what`. */
+int cli_parse_one(const struct opt_parser *parser, char **argv, const char *what,
+		  const char **ret_operand, struct err *err) _must_check_;
+
 /* The same for a command that takes options alone: an operand is refused. */
 int cli_parse_alone(const struct opt_parser *parser, char **argv, struct err *err) _must_check_;
 

@@ -95,6 +95,21 @@ const char *completion_value_word(const struct opt *opt)
 	return NULL;
 }
 
+void completion_print_lists(FILE *out, const char *before, const char *after, const char *end)
+{
+	for (size_t i = 0; i < completion_word_count; i++) {
+		const struct completion_word *word = &completion_words[i];
+		_cleanup_free_ char *list = word->list != NULL ? word->list() : NULL;
+
+		if (list == NULL)
+			continue;
+		fprintf(out, "%s%s%s", before, word->name, after);
+		for (char *at = list, *stop; (stop = strchr(at, '\n')) != NULL; at = stop + 1)
+			fprintf(out, " %.*s", (int)(stop - at), at);
+		fputs(end, out);
+	}
+}
+
 void completion_quote(FILE *out, const char *text, const char *special)
 {
 	for (; *text != '\0'; text++) {
@@ -209,13 +224,9 @@ int command_completion(char **argv, struct err *err)
 		.about = "Prints the script that lets a shell complete krunctl and krun-run.",
 		.opts = opts,
 	};
-	struct cli_arguments arguments;
+	const char *shell;
 	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	if (arguments.count > 1)
-		return err_set(err, EINVAL, "completion takes one shell at a time");
-	return print_script(arguments.operands[0], err);
+	r = cli_parse_one(&parser, argv, "shell", &shell, err);
+	return r <= 0 ? r : print_script(shell, err);
 }

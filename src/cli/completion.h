@@ -44,6 +44,9 @@ const char *completion_value_word(const struct opt *opt);
 /* `text` between single quotes of a shell; each of `special` with a backslash before it. */
 void completion_quote(FILE *out, const char *text, const char *special);
 
+/* Each word that has a list: `before`, its name, `after`, the list in one line, `end`. */
+void completion_print_lists(FILE *out, const char *before, const char *after, const char *end);
+
 void completion_bash(const struct description *description, FILE *out);
 void completion_zsh(const struct description *description, FILE *out);
 void completion_fish(const struct description *description, FILE *out);

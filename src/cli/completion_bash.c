@@ -161,25 +161,10 @@ static void print_command(const struct described *described, FILE *out)
 	fputs("		;;\n", out);
 }
 
-static void print_words(FILE *out)
-{
-	for (size_t i = 0; i < completion_word_count; i++) {
-		const struct completion_word *word = &completion_words[i];
-		_cleanup_free_ char *list = word->list != NULL ? word->list() : NULL;
-
-		if (list == NULL)
-			continue;
-		fprintf(out, "	%s) printf '%%s\\n'", word->name);
-		for (char *at = list, *end; (end = strchr(at, '\n')) != NULL; at = end + 1)
-			fprintf(out, " %.*s", (int)(end - at), at);
-		fputs(" ;;\n", out);
-	}
-}
-
 void completion_bash(const struct description *description, FILE *out)
 {
 	fputs(words_head, out);
-	print_words(out);
+	completion_print_lists(out, "\t", ") printf '%s\\n'", " ;;\n");
 	fputs(words_tail, out);
 	for (size_t i = 0; i < description->count; i++)
 		print_command(&description->items[i], out);

@@ -139,17 +139,7 @@ static void print_command(const struct described *described, FILE *out)
 void completion_fish(const struct description *description, FILE *out)
 {
 	fputs(head, out);
-	for (size_t i = 0; i < completion_word_count; i++) {
-		const struct completion_word *word = &completion_words[i];
-		_cleanup_free_ char *list = word->list != NULL ? word->list() : NULL;
-
-		if (list == NULL)
-			continue;
-		fprintf(out, "function __krunctl_%s\n    printf '%%s\\n'", word->name);
-		for (char *at = list, *end; (end = strchr(at, '\n')) != NULL; at = end + 1)
-			fprintf(out, " %.*s", (int)(end - at), at);
-		fputs("\nend\n", out);
-	}
+	completion_print_lists(out, "function __krunctl_", "\n    printf '%s\\n'", "\nend\n");
 	fputs("\ncomplete -c krunctl -f\ncomplete -c krun-run -f\n", out);
 	for (size_t i = 0; i < description->count; i++)
 		print_command(&description->items[i], out);

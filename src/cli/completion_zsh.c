@@ -120,17 +120,7 @@ static void print_command(const struct described *described, FILE *out)
 void completion_zsh(const struct description *description, FILE *out)
 {
 	fputs(head, out);
-	for (size_t i = 0; i < completion_word_count; i++) {
-		const struct completion_word *word = &completion_words[i];
-		_cleanup_free_ char *list = word->list != NULL ? word->list() : NULL;
-
-		if (list == NULL)
-			continue;
-		fprintf(out, "_krunctl_%s() { compadd", word->name);
-		for (char *at = list, *end; (end = strchr(at, '\n')) != NULL; at = end + 1)
-			fprintf(out, " %.*s", (int)(end - at), at);
-		fputs(" }\n", out);
-	}
+	completion_print_lists(out, "_krunctl_", "() { compadd", " }\n");
 	fputs("\n_krunctl_at()\n{\n	local state line\n	typeset -A opt_args\n	case $1 "
 	      "in\n",
 	      out);

@@ -247,15 +247,11 @@ int command_import(char **argv, struct err *err)
 			 "digest.",
 		.opts = opts,
 	};
-	struct cli_arguments arguments;
+	const char *archive;
 	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	if (arguments.count > 1)
-		return err_set(err, EINVAL, "import takes one archive at a time");
-	return import(arguments.operands[0], name, err);
+	r = cli_parse_one(&parser, argv, "archive", &archive, err);
+	return r <= 0 ? r : import(archive, name, err);
 }
 
 /* ---- images ---- */

@@ -107,13 +107,9 @@ int command_logs(char **argv, struct err *err)
 		.about = "Prints what the programs of a machine printed.",
 		.opts = opts,
 	};
-	struct cli_arguments arguments;
+	const char *machine;
 	int r;
 
-	r = cli_parse(&parser, argv, 1, &arguments, err);
-	if (r <= 0)
-		return r;
-	if (arguments.count > 1)
-		return err_set(err, EINVAL, "logs takes one machine at a time");
-	return print_logs(&logs, arguments.operands[0], err);
+	r = cli_parse_one(&parser, argv, "machine", &machine, err);
+	return r <= 0 ? r : print_logs(&logs, machine, err);
 }
