@@ -20,6 +20,7 @@
 #include "base/opt.h"
 #include "base/strv.h"
 #include "http.h"
+#include "wire/exec_channel.h"
 
 #define MESSAGE_BYTES_MAX (1u << 17)
 #define READ_BYTES        (1u << 19)
@@ -27,14 +28,6 @@
 #define FRAME_BINARY      0x82
 #define FRAME_CLOSE       0x88
 #define FRAME_PING        0x89
-
-/* The first byte of a binary message. */
-enum channel {
-	CHANNEL_STDOUT = 1,
-	CHANNEL_STDERR = 2,
-	CHANNEL_EXIT = 3,
-	CHANNEL_CLOSE = 255,
-};
 
 struct session {
 	int fd;
@@ -128,9 +121,9 @@ static int frame_take(struct session *session, uint8_t opcode, const char *data,
 		fprintf(stderr, "meter session: frame %#x: %.*s\n", opcode, (int)length, data);
 		return -EPROTO;
 	}
-	if (data[0] == CHANNEL_EXIT)
+	if (data[0] == EXEC_CHANNEL_EXIT)
 		return exit_take(session, data + 1, length - 1);
-	if (data[0] == CHANNEL_STDOUT && length > 1 && session->first_ms == 0)
+	if (data[0] == EXEC_CHANNEL_STDOUT && length > 1 && session->first_ms == 0)
 		session->first_ms = meter_now_ms();
 	return 0;
 }
@@ -189,7 +182,7 @@ static int session_read(struct session *session, bool whole)
 
 static int sessions_run(struct session *sessions, size_t count, char **operands)
 {
-	static const char end_of_input[] = {(char)CHANNEL_CLOSE, 0};
+	static const char end_of_input[] = {(char)EXEC_CHANNEL_CLOSE, 0};
 	int r = 0;
 
 	for (size_t i = 0; i < count && r == 0; i++)
