@@ -3,9 +3,7 @@
  * For bash from 3.2 on, which macOS has. The line is split here and not taken from COMP_WORDS,
  * because bash splits those at the ':' of image names and the '=' of options.
  */
-#include <string.h>
 
-#include "base/macro.h"
 #include "completion.h"
 
 static const char words_head[] =

@@ -2,7 +2,6 @@
 /* For fish: one `complete` for each option and each kind of operand. */
 #include <string.h>
 
-#include "base/macro.h"
 #include "completion.h"
 
 static const char head[] =

@@ -2,7 +2,6 @@
 /* For zsh: what _arguments takes, per command. */
 #include <string.h>
 
-#include "base/macro.h"
 #include "completion.h"
 
 static const char head[] =
