@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "bulk.h"
 
 /* How long a peer that was told the end may take to close. */
 #define LINGER_MS 2000
@@ -303,14 +304,58 @@ void link_pause(struct link *link, bool paused)
 		break_off(link, r);
 }
 
+bool link_is_clear(const struct link *link)
+{
+	return link_is_open(link) && !link->closing && link->out.length == 0 &&
+	       link->out.bytes_max >= WIRE_FRAME_BYTES_MAX;
+}
+
+/* Passes a large frame on. 0: there is none; else as read_in(). */
+static int pass_bulk(struct link *link)
+{
+	struct wire_frame head;
+	struct link *to;
+	int r;
+
+	if (link->calls->bulk == NULL || link->in.length > 0 || link->closing ||
+	    !bulk_peek(link->watch.fd, &head))
+		return 0;
+	to = link->calls->bulk(link, &head);
+	if (to == NULL)
+		return 0;
+	r = bulk_move(link->watch.fd, to->watch.fd, WIRE_HEAD_BYTES + head.length, &to->out);
+	to->data_open = false;
+	update_events(to);
+	if (r < 0) {
+		break_off(link, r);
+		return r;
+	}
+	return 1;
+}
+
+/* Of a frame whose head is there no more than belongs to it: the next one may be large. */
+static size_t count_wanted(const struct link *link)
+{
+	const struct buf *in = &link->in;
+	size_t whole = WIRE_FRAME_BYTES_MAX;
+
+	if (in->length >= WIRE_HEAD_BYTES)
+		whole = wire_frame_bytes((const uint8_t *)in->data);
+	if (whole <= in->length || whole > WIRE_FRAME_BYTES_MAX)
+		whole = WIRE_FRAME_BYTES_MAX;
+	return whole - in->length;
+}
+
 /* Reads once. 1: there may be more, 0: nothing now, negative: the link is gone. */
 static int read_in(struct link *link)
 {
 	char *tail;
-	size_t room = WIRE_FRAME_BYTES_MAX - link->in.length;
+	size_t room = count_wanted(link);
 	ssize_t n;
-	int r;
+	int r = pass_bulk(link);
 
+	if (r != 0)
+		return r;
 	/* An incomplete frame is never as long as the buffer, so there is always room. */
 	r = buf_reserve(&link->in, room, &tail);
 	if (r < 0)

@@ -29,6 +29,11 @@ struct link_calls {
 	void (*closed)(struct link *link, int error);
 	/* May be NULL. Everything that was queued is written. */
 	void (*drained)(struct link *link);
+	/*
+	 * May be NULL. The link, with nothing queued, that a large frame goes to as it is, unread (bulk.h);
+	 * NULL: it comes by `frame`.
+	 */
+	struct link *(*bulk)(struct link *link, const struct wire_frame *head);
 };
 
 struct link {
@@ -69,6 +74,9 @@ int link_send(struct link *link, enum wire_type type, uint8_t stream,
 	      const struct wire_message *message, const void *from) _must_check_;
 int link_send_raw(struct link *link, enum wire_type type, uint8_t stream, const void *payload,
 		  size_t length) _must_check_;
+
+/* Open, with nothing queued. */
+bool link_is_clear(const struct link *link);
 
 /*
  * Stops reading: no further frame is delivered and only the peer's end is noticed. Starting again

@@ -283,6 +283,22 @@ static int on_frame(struct link *link, const struct wire_frame *frame)
 	return take_from_guest(session, frame);
 }
 
+static struct link *on_bulk(struct link *link, const struct wire_frame *head)
+{
+	struct channel *channel = link->owner;
+	struct session *session = channel->session;
+	enum relay_verdict verdict;
+
+	if (session == NULL || session->state != SESSION_OPEN || session->client == NULL ||
+	    !link_is_clear(session->client) ||
+	    (head->type != WIRE_STDOUT && head->type != WIRE_STDERR))
+		return NULL;
+	/* What it refuses it does not count: it may look at that again when it is read. */
+	if (relay_down(&session->relay, head, &verdict) < 0 || verdict != RELAY_PASS)
+		return NULL;
+	return session->client;
+}
+
 static void on_closed(struct link *link, int error)
 {
 	struct channel *channel = link->owner;
@@ -307,6 +323,7 @@ static const struct link_calls channel_calls = {
 	.frame = on_frame,
 	.closed = on_closed,
 	.drained = on_drained,
+	.bulk = on_bulk,
 };
 
 static struct channel *add_channel(struct sessions *sessions, int fd, int port)

@@ -62,6 +62,11 @@ int wire_frame_parse(const uint8_t *data, size_t length, struct wire_frame *ret_
 	return 0;
 }
 
+size_t wire_frame_bytes(const uint8_t head[WIRE_HEAD_BYTES])
+{
+	return WIRE_HEAD_BYTES - COUNTED_HEAD_BYTES + wire_get_u32(head);
+}
+
 void wire_frame_head(uint8_t ret_head[WIRE_HEAD_BYTES], enum wire_type type, uint8_t stream,
 		     size_t length)
 {

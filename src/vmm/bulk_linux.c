@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bulk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A frame lies in more pages than it has when it came in pieces. */
+#define PIPE_BYTES ((int)(4 * LIMIT_PAYLOAD_BYTES))
+
+/* What passes from socket to socket passes through it, and it is empty in between. */
+static bool get_pipe(int ret_ends[2])
+{
+	static int ends[2] = {-1, -1};
+
+	/* What is not granted it does not need: it is filled and emptied more than once then. */
+	if (ends[0] < 0 && pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0)
+		(void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES);
+	ret_ends[0] = ends[0];
+	ret_ends[1] = ends[1];
+	return ends[0] >= 0;
+}
+
+bool bulk_peek(int fd, struct wire_frame *ret_frame)
+{
+	uint8_t head[WIRE_HEAD_BYTES];
+	int waiting = 0, ends[2];
+	size_t used;
+
+	if (ioctl(fd, SIOCINQ, &waiting) < 0 || waiting < (int)BULK_BYTES_MIN ||
+	    recv(fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT) != sizeof(head))
+		return false;
+	/* Only the head is read, and of the rest only how long it is. */
+	if (wire_frame_parse(head, (size_t)waiting, ret_frame, &used) < 0)
+		return false;
+	ret_frame->payload = NULL;
+	return ret_frame->length >= BULK_BYTES_MIN && get_pipe(ends);
+}
+
+/* As many as are there. */
+static int append(int fd, size_t length, struct buf *rest)
+{
+	char *tail;
+	ssize_t n;
+	int r = 0;
+
+	while (length > 0 && r >= 0) {
+		r = buf_reserve(rest, length, &tail);
+		if (r < 0)
+			return r;
+		n = read(fd, tail, length);
+		if (n == 0)
+			return -EPIPE;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		n = n < 0 ? 0 : n;
+		buf_commit(rest, (size_t)n);
+		length -= (size_t)n;
+	}
+	return r;
+}
+
+int bulk_move(int from, int to, size_t length, struct buf *ret_rest)
+{
+	int ends[2], r;
+
+	if (!get_pipe(ends))
+		return -EMFILE;
+	while (length > 0) {
+		ssize_t in = splice(from, NULL, ends[1], NULL, length, SPLICE_F_NONBLOCK);
+		ssize_t out;
+
+		if (in <= 0)
+			return append(from, length, ret_rest);
+		length -= (size_t)in;
+		out = splice(ends[0], NULL, to, NULL, (size_t)in, SPLICE_F_NONBLOCK);
+		if (out == in)
+			continue;
+		r = append(ends[0], (size_t)(out < 0 ? in : in - out), ret_rest);
+		return r < 0 ? r : append(from, length, ret_rest);
+	}
+	return 0;
+}
