@@ -14,6 +14,8 @@
 
 /* A frame of data is as long as a packet of vsock and as what those who relay it read at once. */
 #define DATA_BYTES_MAX (LIMIT_PAYLOAD_BYTES - WIRE_HEAD_BYTES)
+/* More places than a pipe of a window has, for a head before all that may lie in that. */
+#define FRAME_PIPE_BYTES ((int)(2 * LIMIT_WINDOW_BYTES))
 
 void channel_open(struct channel *channel, int fd, bool connecting)
 {
@@ -133,27 +135,59 @@ void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stre
 	channel->out_end += WIRE_HEAD_BYTES + length;
 }
 
+/* A pipe through which frames go to a socket, as large as any that a program prints into. */
+static bool frame_pipe(int ret_ends[2])
+{
+	static int ends[2] = {-1, -1};
+
+	if (ends[0] < 0 && (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0 ||
+			    fcntl(ends[1], F_SETPIPE_SZ, FRAME_PIPE_BYTES) < 0)) {
+		fd_close(&ends[0]);
+		fd_close(&ends[1]);
+	}
+	memcpy(ret_ends, ends, sizeof(ends));
+	return ends[0] >= 0;
+}
+
+/* False: there are not as many. */
+static bool queue_from(struct channel *channel, int pipe_fd, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = read(pipe_fd, channel->out + channel->out_end, length);
+
+		if (n <= 0)
+			return false;
+		channel->out_end += (size_t)n;
+		length -= (size_t)n;
+	}
+	return true;
+}
+
 int channel_splice(struct channel *channel, enum wire_type type, uint8_t stream, int pipe_fd,
 		   size_t length)
 {
-	ssize_t n = 0;
+	uint8_t head[WIRE_HEAD_BYTES];
+	size_t rest;
+	ssize_t moved, sent;
+	int ends[2];
 
-	assert(channel_is_flushed(channel) && length <= DATA_BYTES_MAX);
+	assert(channel_is_flushed(channel) && length <= CHANNEL_SPLICE_BYTES_MAX);
+	if (!frame_pipe(ends))
+		return -EAGAIN;
 	(void)out_room(channel);
-	wire_frame_head(channel->out, type, stream, length);
-	channel->out_end = WIRE_HEAD_BYTES;
-	channel_flush(channel);
-	if (channel_is_flushed(channel) && !channel->ended)
-		n = splice(pipe_fd, NULL, channel->fd, NULL, length, SPLICE_F_NONBLOCK);
-	for (length -= (size_t)MAX(n, 0); length > 0; length -= (size_t)n) {
-		n = read(pipe_fd, channel->out + channel->out_end, length);
-		if (n <= 0) {
-			channel->ended = true;
-			return -1;
-		}
-		channel->out_end += (size_t)n;
-	}
-	return 0;
+	wire_frame_head(head, type, stream, length);
+	if (write(ends[1], head, sizeof(head)) != sizeof(head))
+		return -EAGAIN;
+	moved = splice(pipe_fd, NULL, ends[1], NULL, length, SPLICE_F_NONBLOCK);
+	moved = MAX(moved, 0);
+	rest = sizeof(head) + (size_t)moved;
+	sent = splice(ends[0], NULL, channel->fd, NULL, rest, SPLICE_F_NONBLOCK);
+	sent = MAX(sent, 0);
+	if (queue_from(channel, ends[0], rest - (size_t)sent) &&
+	    queue_from(channel, pipe_fd, length - (size_t)moved))
+		return 0;
+	channel->ended = true;
+	return -EPIPE;
 }
 
 static void finish_connecting(struct channel *channel)

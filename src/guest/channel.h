@@ -20,6 +20,8 @@
 #define CHANNEL_OUT_BYTES     (WIRE_FRAME_BYTES_MAX + CHANNEL_RESERVE_BYTES)
 /* Less room than this is not worth a read. */
 #define CHANNEL_DATA_BYTES_MIN (4 * KIB)
+/* With its head as many pages as the kernel passes on at once, and whole ones, so that the next are whole too. */
+#define CHANNEL_SPLICE_BYTES_MAX (15 * 4 * KIB)
 
 struct channel {
 	int fd; /* -1: none */
@@ -60,7 +62,8 @@ void channel_data_end(struct channel *channel, enum wire_type type, uint8_t stre
 
 /*
  * The same of the `length` bytes that wait in a pipe that nobody else reads, past our memory as far as the
- * transport takes them. For an empty queue. 0, or -1: the pipe did not hold them, and the channel ended.
+ * transport takes them. For an empty queue. -EAGAIN: nothing was done, read them; -EPIPE: the pipe did not
+ * hold them, and the channel ended.
  */
 int channel_splice(struct channel *channel, enum wire_type type, uint8_t stream, int pipe_fd,
 		   size_t length);

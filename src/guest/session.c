@@ -255,17 +255,19 @@ static void count_output(struct session *s, size_t output, size_t length)
 static bool splice_output(struct session *s, size_t output, size_t size)
 {
 	int waiting = 0;
+	int r;
 
 	if (s->process.tty || platform_has_session_ports() || s->channel.connecting ||
-	    channel_queued(&s->channel) > 0 ||
-	    ioctl(*output_fd(s, output), FIONREAD, &waiting) < 0 ||
-	    MIN((size_t)waiting, size) < SPLICE_BYTES_MIN)
+	    channel_queued(&s->channel) > 0 || ioctl(*output_fd(s, output), FIONREAD, &waiting) < 0)
 		return false;
-	size = MIN((size_t)waiting, size);
-	if (channel_splice(&s->channel, output == 0 ? WIRE_STDOUT : WIRE_STDERR,
-			   output_stream(output), *output_fd(s, output), size) == 0)
+	size = MIN(MIN((size_t)waiting, size), CHANNEL_SPLICE_BYTES_MAX);
+	if (size < SPLICE_BYTES_MIN)
+		return false;
+	r = channel_splice(&s->channel, output == 0 ? WIRE_STDOUT : WIRE_STDERR,
+			   output_stream(output), *output_fd(s, output), size);
+	if (r == 0)
 		count_output(s, output, size);
-	return true;
+	return r != -EAGAIN;
 }
 
 static void send_output(struct session *s, size_t output)

@@ -373,7 +373,7 @@ static void channel_splices_whole_frames(void **state)
 		assert_memory_equal(frame.payload, data, sizeof(data));
 	}
 	assert_int_equal(write(ends[1], data, 100), 100);
-	assert_int_equal(channel_splice(&channel, WIRE_STDERR, 2, ends[0], 101), -1);
+	assert_int_equal(channel_splice(&channel, WIRE_STDERR, 2, ends[0], 101), -EPIPE);
 	assert_true(channel.ended);
 	channel_close(&channel);
 	close(fds[1]);
