@@ -14,7 +14,7 @@
 #include "supervisor.h"
 #include "wire/signal.h"
 
-#define CREDIT_PORTION_BYTES (LIMIT_WINDOW_BYTES / 4)
+#define CREDIT_PORTION_BYTES (LIMIT_WINDOW_BYTES / 2)
 
 static const char lost_sentence[] = "the machine ended while the command ran";
 static const char stuck_sentence[] = "the command was killed after its time limit and did not end";
