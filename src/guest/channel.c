@@ -105,16 +105,6 @@ void channel_send(struct channel *channel, enum wire_type type, uint8_t stream,
 	}
 }
 
-void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t stream)
-{
-	if (out_room(channel) < WIRE_HEAD_BYTES)
-		channel_flush(channel);
-	if (channel->ended || out_room(channel) < WIRE_HEAD_BYTES)
-		return;
-	wire_frame_head(channel->out + channel->out_end, type, stream, 0);
-	channel->out_end += WIRE_HEAD_BYTES;
-}
-
 uint8_t *channel_data_begin(struct channel *channel, size_t *ret_size)
 {
 	size_t room;

@@ -50,9 +50,6 @@ bool channel_next(struct channel *channel, struct wire_frame *ret_frame);
 void channel_send(struct channel *channel, enum wire_type type, uint8_t stream,
 		  const struct wire_message *message, const void *from);
 
-/* Queues a frame without payload. */
-void channel_send_empty(struct channel *channel, enum wire_type type, uint8_t stream);
-
 /*
  * Data is read straight into the queue: where it goes, and in *ret_size how much may (0: not now);
  * then channel_data_end() makes a frame of the `length` > 0 bytes that were put there.

@@ -21,6 +21,7 @@
 struct exec_room {
 	uint8_t stack[STACK_BYTES] __attribute__((aligned(16)));
 	struct failure failure;
+	struct user_cache users;
 	struct exec_plan plan;
 	struct wire_process what;
 	const char *env[LIMIT_ENV + DEFAULTS_MAX + 1];
@@ -309,7 +310,8 @@ static int try(struct exec_room *room)
 		user.gid = (gid_t)raw_call(SYS_getegid, 0, 0, 0, 0);
 		user.group_count = 0;
 		strcpy(user.home, "/");
-	} else if (user_resolve(spec, "/etc/passwd", "/etc/group", &user, &room->failure) < 0) {
+	} else if (user_resolve_cached(&room->users, spec, "/etc/passwd", "/etc/group", &user,
+				       &room->failure) < 0) {
 		return -1;
 	}
 	if (enter_workdir(plan->what->workdir, &room->failure) < 0 ||

@@ -32,6 +32,7 @@ void process_init(struct process *process)
 {
 	memset(process, 0, sizeof(*process));
 	process->status_fd = process->in_fd = process->out_fd = process->err_fd = -1;
+	process->held_fds[0] = process->held_fds[1] = -1;
 }
 
 static int open_pipe(int *ret_read, int *ret_write)
@@ -58,9 +59,22 @@ static int open_pipes(struct process *process, struct child_ends *ends, bool wit
 	if (open_pipe(&process->out_fd, &ends->out) < 0 ||
 	    open_pipe(&process->err_fd, &ends->err) < 0)
 		return -1;
-	/* Whoever prints fast is not stopped for every frame. Without it all works, too. */
-	(void)fcntl(process->out_fd, F_SETPIPE_SZ, (int)LIMIT_WINDOW_BYTES);
 	return 0;
+}
+
+/* The child has its own. */
+static void hold_outputs(struct process *process, struct child_ends *ends)
+{
+	if (process->kind != PROCESS_SESSION || process->tty)
+		return;
+	process->held_fds[0] = take_fd(ends->out);
+	process->held_fds[1] = take_fd(ends->err);
+}
+
+static void let_outputs_go(struct process *process)
+{
+	fd_close(&process->held_fds[0]);
+	fd_close(&process->held_fds[1]);
 }
 
 static int open_terminal(struct process *process, struct child_ends *ends)
@@ -149,6 +163,7 @@ int process_start(struct process *process, enum process_kind kind, const struct 
 		process_done(process);
 		return -1;
 	}
+	hold_outputs(process, &ends);
 	/* A session is not waiting for the exec: what became of it is known at the end. */
 	process->state = kind == PROCESS_WORKLOAD ? PROCESS_STARTING : PROCESS_RUNNING;
 	return 0;
@@ -170,6 +185,7 @@ static int start_copy(struct process *process, const struct copy_job *job, bool 
 	if (pid < 0)
 		return failure_set_error(&process->failure, CODE_SET_UP, -pid, "cannot fork");
 	process->pid = pid;
+	hold_outputs(process, &ends);
 	process->state = PROCESS_RUNNING;
 	return 0;
 }
@@ -240,6 +256,7 @@ bool process_reap(struct process *process, pid_t pid, int status)
 	if (process->pid == 0 || process->pid != pid)
 		return false;
 	process_read_status(process);
+	let_outputs_go(process);
 	process->pid = 0;
 	take_failure(process);
 	exec_room_give_back(process->room);
@@ -275,4 +292,5 @@ void process_done(struct process *process)
 	fd_close(&process->in_fd);
 	fd_close(&process->out_fd);
 	fd_close(&process->err_fd);
+	let_outputs_go(process);
 }

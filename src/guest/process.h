@@ -9,7 +9,9 @@
  * not kill.
  *
  * It leads a session and a process group of its own, to which signals go. Its standard descriptors are
- * pipes, or a terminal: then in_fd and out_fd are both the terminal's master and err_fd is -1.
+ * pipes, or a terminal: then in_fd and out_fd are both the terminal's master and err_fd is -1. A session's
+ * output pipes have no end of file before the process is reaped: what ends a session is its exit, and an
+ * end of file just before it would only wake PID 1 once more.
  */
 #ifndef GUEST_PROCESS_H
 #define GUEST_PROCESS_H
@@ -38,6 +40,7 @@ struct process {
 	struct exec_room *room;    /* until then */
 	int status_fd;             /* -1: none */
 	int in_fd, out_fd, err_fd; /* ours, non-blocking */
+	int held_fds[2];           /* a session's: the process's ends of the outputs */
 	uint64_t oom_kills_before;
 	uint64_t forked_ns, executed_ns;
 	struct failure failure;    /* FAILED */

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -47,6 +48,7 @@ struct session {
 	uint64_t end_until_ns;
 	uint64_t look_at_ns, await_until_ns; /* AWAITING */
 	size_t opening_bytes;                /* AWAITING: OPEN lies in stdin_ring */
+	bool is_wide[OUTPUTS];               /* its pipe */
 	struct process process;
 	struct credit stdin_credit;
 	struct credit output_credit[OUTPUTS];
@@ -120,31 +122,14 @@ static void session_exit(struct session *s)
 }
 
 /*
- * All that is queued may wait a moment. The host that knows the connection does not wait for HELLO, nor
- * does anybody for the end of an output; and often EXIT comes next, and one message wakes up all that
- * are between here and the client once.
+ * All that is queued may wait a moment. The host that knows the connection does not wait for HELLO; and
+ * often EXIT comes next, and one message wakes up all that are between here and the client once.
  */
 static void hold_queue(struct session *s)
 {
 	if (s->held == 0)
 		s->held_until_ns = clock_now_ns() + HOLD_NS;
 	s->held = channel_queued(&s->channel);
-}
-
-static void close_output(struct session *s, size_t output)
-{
-	size_t before;
-
-	if (*output_fd(s, output) < 0)
-		return;
-	fd_close(output_fd(s, output));
-	/* EXIT says it for those that it follows. */
-	if (s->gone || s->state != SESSION_RUNNING)
-		return;
-	before = channel_queued(&s->channel);
-	channel_send_empty(&s->channel, WIRE_END, output_stream(output));
-	if (before == s->held)
-		hold_queue(s);
 }
 
 static void exit_when_drained(struct session *s)
@@ -242,11 +227,16 @@ static void discard_output(struct session *s, size_t output)
 	ssize_t n = read(*output_fd(s, output), nowhere, sizeof(nowhere));
 
 	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-		close_output(s, output);
+		fd_close(output_fd(s, output));
 }
 
 static void count_output(struct session *s, size_t output, size_t length)
 {
+	/* Whoever prints much is not stopped for every frame. Without it all works, too. */
+	if (length >= SPLICE_BYTES_MIN && !s->is_wide[output] && !s->process.tty) {
+		(void)fcntl(*output_fd(s, output), F_SETPIPE_SZ, (int)LIMIT_WINDOW_BYTES);
+		s->is_wide[output] = true;
+	}
 	(void)credit_take(&s->output_credit[output], length);
 	s->output_left[output] -= MIN(length, s->output_left[output]);
 }
@@ -285,7 +275,7 @@ static void send_output(struct session *s, size_t output)
 				 output_stream(output), (size_t)n);
 		count_output(s, output, (size_t)n);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-		close_output(s, output);
+		fd_close(output_fd(s, output));
 	}
 }
 
@@ -299,7 +289,7 @@ static void read_output(struct session *s, size_t output)
 		send_output(s, output);
 	/* Others may hold the pipe and print on: they are not this session's process. */
 	if (s->state == SESSION_DRAINING && !s->process.tty && s->output_left[output] == 0)
-		close_output(s, output);
+		fd_close(output_fd(s, output));
 	exit_when_drained(s);
 }
 
@@ -314,7 +304,7 @@ static void begin_draining(struct session *s)
 		if (*output_fd(s, i) < 0 || s->process.tty)
 			continue;
 		if (ioctl(*output_fd(s, i), FIONREAD, &left) < 0 || left <= 0 || s->gone)
-			close_output(s, i);
+			fd_close(output_fd(s, i));
 		s->output_left[i] = (size_t)MAX(left, 0);
 	}
 	exit_when_drained(s);
@@ -544,8 +534,8 @@ static void drain_timed_out(struct session *s)
 		s->drain_until_ns = clock_now_ns() + TERMINAL_DRAIN_NS;
 		return;
 	}
-	close_output(s, 0);
-	close_output(s, 1);
+	fd_close(&s->process.out_fd);
+	fd_close(&s->process.err_fd);
 	exit_when_drained(s);
 }
 
@@ -650,8 +640,10 @@ static void begin(struct session *s, const struct wire_open *open)
 	s->gone = false;
 	s->stdin_ended = open->input_ended != 0;
 	s->stdin_credit = credit_receiver();
-	for (size_t i = 0; i < OUTPUTS; i++)
+	for (size_t i = 0; i < OUTPUTS; i++) {
 		s->output_credit[i] = (struct credit){.open = open->output_credit};
+		s->is_wide[i] = false;
+	}
 	ring_clear(&s->stdin_ring);
 	say_hello(s);
 	s->held = 0;

@@ -10,6 +10,9 @@
 
 #define ID_MAX 0xfffffffeUL /* (uid_t)-1 means "unchanged" to the kernel */
 
+/* Changes closer together than a tick of the clock leave the same time; this is many. */
+#define SETTLED_S 2
+
 #define PASSWD_FIELDS 7 /* name:password:uid:gid:gecos:home:shell */
 #define GROUP_FIELDS  4 /* name:password:gid:members */
 
@@ -251,5 +254,56 @@ int user_resolve(const char *spec, const char *passwd_path, const char *group_pa
 		find_memberships(group_path, name, &user);
 	}
 	*ret_user = user;
+	return 0;
+}
+
+static struct user_stamp stamp_of(const char *path)
+{
+	struct user_stamp stamp;
+	struct stat st;
+
+	memset(&stamp, 0, sizeof(stamp));
+	if (raw_stat(path, &st) < 0)
+		return stamp;
+	stamp.dev = st.st_dev;
+	stamp.ino = st.st_ino;
+	stamp.size = st.st_size;
+	stamp.changed = st.st_ctim;
+	return stamp;
+}
+
+static bool is_same(const struct user_stamp *a, const struct user_stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+static bool is_settled(const struct user_stamp *stamp)
+{
+	struct timespec now = {0};
+
+	(void)raw_call(SYS_clock_gettime, CLOCK_REALTIME, (long)&now, 0, 0);
+	return stamp->changed.tv_sec < now.tv_sec - SETTLED_S;
+}
+
+int user_resolve_cached(struct user_cache *cache, const char *spec, const char *passwd_path,
+			const char *group_path, struct user *ret_user, struct failure *failure)
+{
+	struct user_stamp passwd = stamp_of(passwd_path), group = stamp_of(group_path);
+
+	if (cache->spec[0] != '\0' && strcmp(cache->spec, spec) == 0 &&
+	    is_same(&cache->passwd, &passwd) && is_same(&cache->group, &group)) {
+		*ret_user = cache->user;
+		return 0;
+	}
+	if (user_resolve(spec, passwd_path, group_path, ret_user, failure) < 0)
+		return -1;
+	cache->spec[0] = '\0';
+	if (strlen(spec) >= sizeof(cache->spec) || !is_settled(&passwd) || !is_settled(&group))
+		return 0;
+	cache->passwd = passwd;
+	cache->group = group;
+	cache->user = *ret_user;
+	strcpy(cache->spec, spec);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "failure.h"
 
@@ -33,5 +34,27 @@ struct user {
  */
 int user_resolve(const char *spec, const char *passwd_path, const char *group_path,
 		 struct user *ret_user, struct failure *failure);
+
+/* What tells that a file is the one that was read, and unchanged. All 0: there was none. */
+struct user_stamp {
+	dev_t dev;
+	ino_t ino;
+	off_t size;
+	struct timespec changed;
+};
+
+/* The last answer. All 0: none. */
+struct user_cache {
+	char spec[USER_NAME_BYTES + 1];
+	struct user_stamp passwd, group;
+	struct user user;
+};
+
+/*
+ * The same, and the files are not read again while they are unchanged. What has changed within the last
+ * seconds is not kept: it could change again and look the same.
+ */
+int user_resolve_cached(struct user_cache *cache, const char *spec, const char *passwd_path,
+			const char *group_path, struct user *ret_user, struct failure *failure);
 
 #endif

@@ -173,6 +173,45 @@ static void passwd_that_is_no_file_counts_as_absent(void **state)
 	unlink(fifo);
 }
 
+static uid_t resolve_cached(struct user_cache *cache, const char *spec, const char *passwd,
+			    const char *group)
+{
+	struct failure failure;
+	struct user user;
+
+	if (user_resolve_cached(cache, spec, passwd, group, &user, &failure) < 0)
+		fail_msg("%s: %s", spec, failure.text);
+	return user.uid;
+}
+
+/* The answer is the last one while the files are those of then; and what was just written is not kept. */
+static void a_user_is_looked_up_again_when_the_files_change(void **state)
+{
+	static struct user_cache cache;
+	struct failure failure;
+	struct user user;
+	char path[256];
+
+	(void)state;
+	memset(&cache, 0, sizeof(cache));
+	snprintf(path, sizeof(path), "%s/young", directory);
+	write_file(path, "kept:x:1001:1001::/:/bin/sh\n", 28);
+	assert_int_equal(resolve_cached(&cache, "kept", path, "/no/such"), 1001);
+	write_file(path, "kept:x:1002:1002::/:/bin/sh\n", 28);
+	assert_int_equal(resolve_cached(&cache, "kept", path, "/no/such"), 1002);
+
+	/* One that has been there for long. */
+	assert_int_equal(resolve_cached(&cache, "0", "/etc/passwd", "/no/such"), 0);
+	cache.user.uid = 4711;
+	assert_int_equal(resolve_cached(&cache, "0", "/etc/passwd", "/no/such"), 4711);
+	assert_int_equal(resolve_cached(&cache, "00", "/etc/passwd", "/no/such"), 0);
+	cache.user.uid = 4711;
+	assert_int_equal(resolve_cached(&cache, "00", "/etc/passwd", path), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(user_resolve_cached(&cache, "kept", path, "/no/such", &user, &failure),
+			 -1);
+}
+
 /* ---- PATH ---- */
 
 static void path_gives_one_candidate_after_the_other(void **state)
@@ -396,7 +435,8 @@ static void channel_ends_at_a_frame_of_impossible_length(void **state)
 	assert_false(channel_next(&channel, &frame));
 	assert_true(channel.ended);
 	/* What is sent into it is dropped. */
-	channel_send_empty(&channel, WIRE_END, 0);
+	channel_send(&channel, WIRE_CREDIT, 0, &wire_credit_message,
+		     &(struct wire_credit){.bytes = 1});
 	assert_true(channel_is_flushed(&channel));
 	channel_close(&channel);
 	close(fds[1]);
@@ -492,6 +532,7 @@ int main(void)
 		cmocka_unit_test(user_by_name_or_number_with_or_without_group),
 		cmocka_unit_test(user_has_the_groups_that_list_it_unless_one_is_given),
 		cmocka_unit_test(unknown_user_or_group_is_refused_by_name),
+		cmocka_unit_test(a_user_is_looked_up_again_when_the_files_change),
 		cmocka_unit_test(lines_longer_than_the_buffer_are_skipped),
 		cmocka_unit_test(passwd_that_is_no_file_counts_as_absent),
 		cmocka_unit_test(path_gives_one_candidate_after_the_other),
