@@ -94,8 +94,10 @@ static void fill_process(struct wire_process *process, const struct exec_spec *s
 
 	for (count = 0; spec->cmd[count] != NULL; count++)
 		process->argv[count] = spec->cmd[count];
+	process->argv[count] = NULL;
 	for (count = 0; env != NULL && env[count] != NULL && count < LIMIT_ENV; count++)
 		process->env[count] = env[count];
+	process->env[count] = NULL;
 	process->workdir = spec->workdir != NULL ? spec->workdir : merged->workdir;
 	process->user = spec->user != NULL ? spec->user : merged->user;
 	process->tty = spec->tty;
@@ -126,7 +128,8 @@ int exec_spec_start(const struct exec_spec *spec, struct machine *machine,
 	env = strv_copy(merged->env);
 	lay_over(&env, spec->env);
 	name_terminal(spec, &env);
-	open = mem_new(struct wire_open);
+	open = mem_realloc(NULL, sizeof(*open));
+	wire_clear(&wire_open_message, open);
 	open->kind = WIRE_KIND_EXEC;
 	open->input_ended = spec->has_no_input;
 	fill_process(&open->process, spec, merged, env);

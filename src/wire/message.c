@@ -298,6 +298,7 @@ static int read_strings(const struct wire_field *field, const uint8_t *data, siz
 	if (n >= field->max || !is_string(data, length))
 		return -EBADMSG;
 	strings[n] = (const char *)data;
+	strings[n + 1] = NULL;
 	return 0;
 }
 
@@ -343,6 +344,36 @@ static int read_value(const struct wire_field *field, const uint8_t *data, size_
 	return -EBADMSG;
 }
 
+void wire_clear(const struct wire_message *message, void *ret_struct)
+{
+	uint8_t *base = ret_struct;
+
+	for (size_t i = 0; i < message->field_count; i++) {
+		const struct wire_field *field = &message->fields[i];
+		uint8_t *at = base + field->offset;
+
+		switch (field->type) {
+		case FIELD_U32:
+			*(uint32_t *)at = 0;
+			break;
+		case FIELD_U64:
+			*(uint64_t *)at = 0;
+			break;
+		case FIELD_STRING:
+		case FIELD_STRINGS:
+			*(const char **)at = NULL;
+			break;
+		case FIELD_STRUCT:
+			wire_clear(field->inner, at);
+			break;
+		case FIELD_U32S:
+		case FIELD_STRUCTS:
+			*(uint32_t *)(base + field->count_offset) = 0;
+			break;
+		}
+	}
+}
+
 static size_t find_field(const struct wire_message *message, uint16_t tag)
 {
 	size_t i = 0;
@@ -357,7 +388,7 @@ int wire_unpack(const struct wire_message *message, const uint8_t *payload, size
 {
 	uint32_t seen = 0;
 
-	memset(ret_to, 0, message->bytes);
+	wire_clear(message, ret_to);
 	while (length > 0) {
 		size_t i, bytes;
 		int r;

@@ -198,7 +198,13 @@ extern const struct wire_message wire_hello_message, wire_ready_message, wire_ex
 long wire_pack(enum wire_type type, uint8_t stream, const struct wire_message *message,
 	       const void *from, uint8_t *out, size_t size);
 
-/* Reads a payload into the struct, which is zeroed first. 0 or -EBADMSG. */
+/*
+ * Sets each field to 0, NULL or an empty vector. Not all of the struct: its vectors are large, and of most
+ * hardly anything is used.
+ */
+void wire_clear(const struct wire_message *message, void *ret_struct);
+
+/* Reads a payload into the struct, which is cleared first. 0 or -EBADMSG. */
 int wire_unpack(const struct wire_message *message, const uint8_t *payload, size_t length,
 		void *ret_to);
 
