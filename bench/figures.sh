@@ -97,6 +97,9 @@ figures_warm()
 		is "$(answer exit_code)" 0 "exec"
 		meter spawn -n 10 krunctl exec warm /true >/tmp/spawn.out 2>&1 || die "krunctl exec: $(cat /tmp/spawn.out)"
 	done
+	ln -s /usr/bin/bare_init /tmp/true
+	meter spawn -n 20 /tmp/true >/tmp/true.out 2>&1 || die "a program that does nothing: $(cat /tmp/true.out)"
+	keep nothing /tmp/true.out spawn_ms
 	figures_sessions
 	keep exec /tmp/http.out http_ms
 	keep krunctl_exec /tmp/spawn.out spawn_ms

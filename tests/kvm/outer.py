@@ -85,6 +85,10 @@ class OuterError(Exception):
         self.output = output  # what the script had printed
 
 
+class OuterSilent(OuterError):
+    """Nothing came for too long. Now and then QEMU's emulated SVM leaves the inner guest's kernel at a lock for ever."""
+
+
 class Result:
     """What came out of a run. `files` maps names below /out to bytes."""
 
@@ -225,8 +229,8 @@ class Outer:
         ]
         return command + (["-icount", "shift=0,sleep=off"] if self.icount else [])
 
-    def run(self, script, timeout_s=120, on_output=None):
-        """Boot, run the script, power off. `on_output` is given the text as it comes."""
+    def run(self, script, timeout_s=120, on_output=None, silence_s=None):
+        """Boot, run the script, power off. `on_output` is given the text as it comes. OuterSilent after `silence_s`."""
         self.add_text("/script", script)
         elf = kernel.write_elf(self.libkrunfw, self.work / "kernel.elf")
         command = self._command(elf, self._make_disk())
@@ -236,14 +240,15 @@ class Outer:
         with (self.work / "qemu.log").open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             try:
-                ended = self._watch(process, started + timeout_s, on_output)
+                ended = self._watch(process, started + timeout_s, on_output, silence_s)
             finally:
                 if process.poll() is None:
                     process.send_signal(signal.SIGKILL)
                 process.wait(timeout=30)
         return self._collect(process.returncode, ended, time.monotonic() - started)
 
-    def _watch(self, process, deadline, on_output):
+    def _watch(self, process, deadline, on_output, silence_s):
+        heard = time.monotonic()
         with (self.work / "output.log").open("rb") as output:
             while True:
                 try:
@@ -251,6 +256,9 @@ class Outer:
                 except subprocess.TimeoutExpired:
                     pass
                 text = output.read(STDOUT_BYTES_MAX)
+                heard = time.monotonic() if text else heard
+                if silence_s is not None and process.returncode is None and time.monotonic() > heard + silence_s:
+                    raise OuterSilent(f"the outer guest said nothing for {silence_s} s", self._read("output.log"))
                 if on_output and text:
                     on_output(text.decode(errors="replace"))
                 if process.returncode is not None:
