@@ -260,7 +260,7 @@ int user_resolve(const char *spec, const char *passwd_path, const char *group_pa
 static struct user_stamp stamp_of(const char *path)
 {
 	struct user_stamp stamp;
-	struct stat st;
+	struct stat st = {0};
 
 	memset(&stamp, 0, sizeof(stamp));
 	if (raw_stat(path, &st) < 0)
