@@ -3,12 +3,13 @@
 
 #include <errno.h>
 
-bool bulk_peek(int fd, struct wire_frame *ret_frame)
+size_t bulk_waiting(int fd)
 {
-	return false;
+	return 0;
 }
 
-int bulk_move(int from, int to, size_t length, struct buf *ret_rest)
+int bulk_move(int from, int to, const uint8_t head[WIRE_HEAD_BYTES], size_t length,
+	      struct buf *ret_rest)
 {
 	return -ENOTSUP;
 }

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* A frame lies in more pages than it has when it came in pieces. */
@@ -24,20 +24,12 @@ static bool get_pipe(int ret_ends[2])
 	return ends[0] >= 0;
 }
 
-bool bulk_peek(int fd, struct wire_frame *ret_frame)
+size_t bulk_waiting(int fd)
 {
-	uint8_t head[WIRE_HEAD_BYTES];
 	int waiting = 0, ends[2];
-	size_t used;
 
-	if (ioctl(fd, SIOCINQ, &waiting) < 0 || waiting < (int)BULK_BYTES_MIN ||
-	    recv(fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT) != sizeof(head))
-		return false;
-	/* Only the head is read, and of the rest only how long it is. */
-	if (wire_frame_parse(head, (size_t)waiting, ret_frame, &used) < 0)
-		return false;
-	ret_frame->payload = NULL;
-	return ret_frame->length >= BULK_BYTES_MIN && get_pipe(ends);
+	return ioctl(fd, SIOCINQ, &waiting) < 0 || waiting < 0 || !get_pipe(ends) ? 0
+										  : (size_t)waiting;
 }
 
 /* As many as are there. */
@@ -63,24 +55,23 @@ static int append(int fd, size_t length, struct buf *rest)
 	return r;
 }
 
-int bulk_move(int from, int to, size_t length, struct buf *ret_rest)
+int bulk_move(int from, int to, const uint8_t head[WIRE_HEAD_BYTES], size_t length,
+	      struct buf *ret_rest)
 {
+	size_t held = WIRE_HEAD_BYTES; /* in the pipe */
+	ssize_t in, out;
 	int ends[2], r;
 
-	if (!get_pipe(ends))
+	if (!get_pipe(ends) || write(ends[1], head, WIRE_HEAD_BYTES) != WIRE_HEAD_BYTES)
 		return -EMFILE;
-	while (length > 0) {
-		ssize_t in = splice(from, NULL, ends[1], NULL, length, SPLICE_F_NONBLOCK);
-		ssize_t out;
-
-		if (in <= 0)
-			return append(from, length, ret_rest);
+	do {
+		in = splice(from, NULL, ends[1], NULL, length, SPLICE_F_NONBLOCK);
+		in = in < 0 ? 0 : in;
 		length -= (size_t)in;
-		out = splice(ends[0], NULL, to, NULL, (size_t)in, SPLICE_F_NONBLOCK);
-		if (out == in)
-			continue;
-		r = append(ends[0], (size_t)(out < 0 ? in : in - out), ret_rest);
-		return r < 0 ? r : append(from, length, ret_rest);
-	}
-	return 0;
+		held += (size_t)in;
+		out = splice(ends[0], NULL, to, NULL, held, SPLICE_F_NONBLOCK);
+		held -= out < 0 ? 0 : (size_t)out;
+	} while (in > 0 && held == 0 && length > 0);
+	r = append(ends[0], held, ret_rest);
+	return r < 0 ? r : append(from, length, ret_rest);
 }

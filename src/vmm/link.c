@@ -310,20 +310,44 @@ bool link_is_clear(const struct link *link)
 	       link->out.bytes_max >= WIRE_FRAME_BYTES_MAX;
 }
 
+/* The head of a frame that may be passed on, whose payload has all arrived. Else what was read is as any. */
+static bool read_bulk_head(struct link *link, uint8_t ret_head[WIRE_HEAD_BYTES],
+			   struct wire_frame *ret_frame)
+{
+	size_t waiting, used;
+	ssize_t n;
+
+	if (link->calls->bulk == NULL || link->in.length > 0 || link->closing)
+		return false;
+	waiting = bulk_waiting(link->watch.fd);
+	if (waiting < BULK_BYTES_MIN)
+		return false;
+	n = read(link->watch.fd, ret_head, WIRE_HEAD_BYTES);
+	if (n <= 0)
+		return false;
+	/* Of the payload only the length is looked at. */
+	if (n == WIRE_HEAD_BYTES && wire_frame_parse(ret_head, waiting, ret_frame, &used) == 0 &&
+	    ret_frame->length >= BULK_BYTES_MIN)
+		return true;
+	(void)!buf_append(&link->in, ret_head, (size_t)n); /* it is empty */
+	return false;
+}
+
 /* Passes a large frame on. 0: there is none; else as read_in(). */
 static int pass_bulk(struct link *link)
 {
-	struct wire_frame head;
+	uint8_t head[WIRE_HEAD_BYTES];
+	struct wire_frame frame;
 	struct link *to;
 	int r;
 
-	if (link->calls->bulk == NULL || link->in.length > 0 || link->closing ||
-	    !bulk_peek(link->watch.fd, &head))
+	if (!read_bulk_head(link, head, &frame))
 		return 0;
-	to = link->calls->bulk(link, &head);
+	frame.payload = NULL;
+	to = link->calls->bulk(link, &frame);
 	if (to == NULL)
-		return 0;
-	r = bulk_move(link->watch.fd, to->watch.fd, WIRE_HEAD_BYTES + head.length, &to->out);
+		return buf_append(&link->in, head, sizeof(head));
+	r = bulk_move(link->watch.fd, to->watch.fd, head, frame.length, &to->out);
 	to->data_open = false;
 	update_events(to);
 	if (r < 0) {
@@ -350,12 +374,13 @@ static size_t count_wanted(const struct link *link)
 static int read_in(struct link *link)
 {
 	char *tail;
-	size_t room = count_wanted(link);
+	size_t room;
 	ssize_t n;
 	int r = pass_bulk(link);
 
 	if (r != 0)
 		return r;
+	room = count_wanted(link);
 	/* An incomplete frame is never as long as the buffer, so there is always room. */
 	r = buf_reserve(&link->in, room, &tail);
 	if (r < 0)
