@@ -259,10 +259,9 @@ int user_resolve(const char *spec, const char *passwd_path, const char *group_pa
 
 static struct user_stamp stamp_of(const char *path)
 {
-	struct user_stamp stamp;
+	struct user_stamp stamp = {0};
 	struct stat st = {0};
 
-	memset(&stamp, 0, sizeof(stamp));
 	if (raw_stat(path, &st) < 0)
 		return stamp;
 	stamp.dev = st.st_dev;

@@ -75,7 +75,7 @@ int link_send(struct link *link, enum wire_type type, uint8_t stream,
 int link_send_raw(struct link *link, enum wire_type type, uint8_t stream, const void *payload,
 		  size_t length) _must_check_;
 
-/* Open, with nothing queued. */
+/* Open, with nothing queued and room for any frame. */
 bool link_is_clear(const struct link *link);
 
 /*

@@ -40,6 +40,11 @@ void wire_put_u64(uint8_t *p, uint64_t value)
 	wire_put_u32(p + 4, (uint32_t)(value >> 32));
 }
 
+size_t wire_frame_bytes(const uint8_t *head)
+{
+	return WIRE_HEAD_BYTES - COUNTED_HEAD_BYTES + (size_t)wire_get_u32(head);
+}
+
 int wire_frame_parse(const uint8_t *data, size_t length, struct wire_frame *ret_frame,
 		     size_t *ret_used)
 {
@@ -50,7 +55,7 @@ int wire_frame_parse(const uint8_t *data, size_t length, struct wire_frame *ret_
 	counted = wire_get_u32(data);
 	if (counted < COUNTED_HEAD_BYTES || counted > COUNTED_HEAD_BYTES + LIMIT_PAYLOAD_BYTES)
 		return -EBADMSG;
-	if (length < WIRE_HEAD_BYTES - COUNTED_HEAD_BYTES + counted)
+	if (length < wire_frame_bytes(data))
 		return -EAGAIN;
 	*ret_frame = (struct wire_frame){
 		.type = data[4],
@@ -58,13 +63,8 @@ int wire_frame_parse(const uint8_t *data, size_t length, struct wire_frame *ret_
 		.payload = data + WIRE_HEAD_BYTES,
 		.length = counted - COUNTED_HEAD_BYTES,
 	};
-	*ret_used = WIRE_HEAD_BYTES - COUNTED_HEAD_BYTES + counted;
+	*ret_used = wire_frame_bytes(data);
 	return 0;
-}
-
-size_t wire_frame_bytes(const uint8_t head[WIRE_HEAD_BYTES])
-{
-	return WIRE_HEAD_BYTES - COUNTED_HEAD_BYTES + wire_get_u32(head);
 }
 
 void wire_frame_head(uint8_t ret_head[WIRE_HEAD_BYTES], enum wire_type type, uint8_t stream,

@@ -99,8 +99,8 @@ struct wire_frame {
 int wire_frame_parse(const uint8_t *data, size_t length, struct wire_frame *ret_frame,
 		     size_t *ret_used);
 
-/* Length of the frame that has this head, if wire_frame_parse() finds it possible. */
-size_t wire_frame_bytes(const uint8_t head[WIRE_HEAD_BYTES]);
+/* Length of the frame whose head begins with these four bytes, if wire_frame_parse() finds it possible. */
+size_t wire_frame_bytes(const uint8_t *head);
 
 /* Writes the head of a frame with a payload of `length` <= LIMIT_PAYLOAD_BYTES bytes. */
 void wire_frame_head(uint8_t ret_head[WIRE_HEAD_BYTES], enum wire_type type, uint8_t stream,
